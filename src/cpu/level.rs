@@ -1,0 +1,223 @@
+//! Levels: which instruction sets this machine has, and the kernels compiled for each.
+
+use super::lanes::{Interleave, Lanes};
+use super::md5::{self, Found, Prepared};
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
+
+/// An instruction set that the cpu backend runs at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Plain 32-bit integers, on every processor.
+    Scalar,
+    /// Eight lanes, x86-64 since 2013.
+    Avx2,
+    /// Sixteen lanes with rotates and booleans of three inputs.
+    Avx512,
+}
+
+/// Why a level cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LevelError {
+    /// The word names no level.
+    #[error("unknown level {0:?}: choose scalar, avx2 or avx512")]
+    Unknown(String),
+    /// The machine lacks it.
+    #[error("this machine has no {0}: choose one of {1}, or leave --level out")]
+    Missing(Level, String),
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        })
+    }
+}
+
+impl FromStr for Level {
+    type Err = LevelError;
+
+    fn from_str(word: &str) -> Result<Self, LevelError> {
+        Self::ALL
+            .into_iter()
+            .find(|level| level.to_string() == word)
+            .ok_or_else(|| LevelError::Unknown(word.to_owned()))
+    }
+}
+
+impl Level {
+    /// Every level, slowest first.
+    pub const ALL: [Level; 3] = [Level::Scalar, Level::Avx2, Level::Avx512];
+
+    /// The levels that this machine has, slowest first.
+    pub fn available() -> Vec<Level> {
+        Self::ALL.into_iter().filter(|&level| Kernels::new(level).is_ok()).collect()
+    }
+
+    /// The fastest level of this machine.
+    pub fn best() -> Level {
+        Self::available().pop().unwrap_or(Self::Scalar)
+    }
+
+    /// Lanes of one vector.
+    pub fn lanes(self) -> u32 {
+        match self {
+            Self::Scalar => 1,
+            Self::Avx2 => 8,
+            Self::Avx512 => 16,
+        }
+    }
+}
+
+/// Streams side by side at each level, found by measuring: see docs/performance.md.
+const SCALAR_STREAMS: usize = 2;
+#[cfg(target_arch = "x86_64")]
+const AVX2_STREAMS: usize = 2;
+#[cfg(target_arch = "x86_64")]
+const AVX512_STREAMS: usize = 3;
+
+/// The kernels of one level: the proof that the level may be used here.
+#[derive(Clone, Copy)]
+pub(super) struct Kernels(Proof);
+
+#[derive(Clone, Copy)]
+enum Proof {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Token),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Token),
+}
+
+impl Kernels {
+    pub(super) fn new(level: Level) -> Result<Self, LevelError> {
+        let proof = match level {
+            Level::Scalar => Some(Proof::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => avx2::Token::detect().map(Proof::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => avx512::Token::detect().map(Proof::Avx512),
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx2 | Level::Avx512 => None,
+        };
+        proof.map(Self).ok_or_else(|| {
+            let others: Vec<_> = Level::available().iter().map(Level::to_string).collect();
+            LevelError::Missing(level, others.join(", "))
+        })
+    }
+
+    pub(super) fn level(self) -> Level {
+        match self.0 {
+            Proof::Scalar => Level::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Proof::Avx2(_) => Level::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Proof::Avx512(_) => Level::Avx512,
+        }
+    }
+
+    /// Bases that one pass of the kernel takes.
+    pub(super) fn bases(self) -> u64 {
+        (match self.0 {
+            Proof::Scalar => SCALAR_STREAMS,
+            #[cfg(target_arch = "x86_64")]
+            Proof::Avx2(_) => AVX2_STREAMS * 8,
+            #[cfg(target_arch = "x86_64")]
+            Proof::Avx512(_) => AVX512_STREAMS * 16,
+        }) as u64
+    }
+
+    /// See [`Lanes::I_BIAS`].
+    pub(super) fn bias(self) -> u32 {
+        match self.0 {
+            Proof::Scalar => <u32 as Lanes>::I_BIAS,
+            #[cfg(target_arch = "x86_64")]
+            Proof::Avx2(_) => avx2::Avx2::I_BIAS,
+            #[cfg(target_arch = "x86_64")]
+            Proof::Avx512(_) => avx512::Avx512::I_BIAS,
+        }
+    }
+
+    /// See [`md5::search`]; `plan` was prepared with this level's bias.
+    pub(super) fn search(
+        self,
+        plan: &Prepared,
+        bases: Range<u64>,
+        members: Range<u32>,
+        found: &mut Vec<Found>,
+    ) {
+        /// Chooses the kernel for the plan's start step and number of blocks; layouts whose word
+        /// comes late in a block have one block only.
+        macro_rules! dispatch {
+            ($kernel:ident, $token:expr) => {
+                dispatch!(
+                    $kernel, $token, one: 0 1 2 3 4 5 6 7 8 9 10 11 12 23,
+                    more: 0 1 2 3 4 5 6 7 8 23
+                )
+            };
+            ($kernel:ident, $token:expr, one: $($one:literal)*, more: $($more:literal)*) => {
+                match (plan.start(), plan.has_later_blocks()) {
+                    $(($one, false) => {
+                        $kernel::<$one, false>($token, plan, bases, members, found);
+                    })*
+                    $(($more, true) => {
+                        $kernel::<$more, true>($token, plan, bases, members, found);
+                    })*
+                    (start, _) => unreachable!("no layout starts at step {start}"),
+                }
+            };
+        }
+        match self.0 {
+            Proof::Scalar => dispatch!(scalar, ()),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the token proves that AVX2 was detected.
+            Proof::Avx2(token) => unsafe { dispatch!(avx2, token) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the token proves that AVX-512F was detected.
+            Proof::Avx512(token) => unsafe { dispatch!(avx512, token) },
+        }
+    }
+}
+
+fn scalar<const START: usize, const MORE: bool>(
+    token: (),
+    plan: &Prepared,
+    bases: Range<u64>,
+    members: Range<u32>,
+    found: &mut Vec<Found>,
+) {
+    md5::search::<Interleave<u32, SCALAR_STREAMS>, START, MORE>(token, plan, bases, members, found);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2<const START: usize, const MORE: bool>(
+    token: avx2::Token,
+    plan: &Prepared,
+    bases: Range<u64>,
+    members: Range<u32>,
+    found: &mut Vec<Found>,
+) {
+    type L = Interleave<avx2::Avx2, AVX2_STREAMS>;
+    md5::search::<L, START, MORE>(token, plan, bases, members, found);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn avx512<const START: usize, const MORE: bool>(
+    token: avx512::Token,
+    plan: &Prepared,
+    bases: Range<u64>,
+    members: Range<u32>,
+    found: &mut Vec<Found>,
+) {
+    type L = Interleave<avx512::Avx512, AVX512_STREAMS>;
+    md5::search::<L, START, MORE>(token, plan, bases, members, found);
+}

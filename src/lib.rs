@@ -1,0 +1,12 @@
+//! seedrush
+#![allow(missing_docs)]
+pub mod backend;
+pub mod cpu;
+pub mod plan;
+mod puzzle;
+mod seeds;
+pub mod span;
+pub mod steps;
+pub use puzzle::*;
+pub use seeds::*;
+pub use span::*;

@@ -1,0 +1,259 @@
+//! Half-open ranges of nonces (or of any job's units) and exact sets of them.
+//!
+//! Coverage is counted in these, so every operation is exact: a unit is in a set or it is not, and
+//! nothing here rounds. This module knows nothing of puzzles, seeds or time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A half-open range `start..end` of units. Empty when `start == end`; never reversed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    start: u128,
+    end: u128,
+}
+
+impl Span {
+    /// The span `start..end`; an `end` below `start` gives the empty span at `start`.
+    pub fn new(start: u128, end: u128) -> Self {
+        Self { start, end: end.max(start) }
+    }
+
+    /// The span of `len` units from `start`, cut off at the largest `u128`.
+    pub fn with_len(start: u128, len: u128) -> Self {
+        Self { start, end: start.saturating_add(len) }
+    }
+
+    /// First unit.
+    pub fn start(self) -> u128 {
+        self.start
+    }
+
+    /// One past the last unit.
+    pub fn end(self) -> u128 {
+        self.end
+    }
+
+    /// Number of units.
+    pub fn len(self) -> u128 {
+        self.end - self.start
+    }
+
+    /// Whether no unit is in the span.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// Whether `unit` is in the span.
+    pub fn contains(self, unit: u128) -> bool {
+        self.start <= unit && unit < self.end
+    }
+
+    /// Whether every unit of `other` is in this span. The empty span is in every span.
+    pub fn covers(self, other: Span) -> bool {
+        other.is_empty() || (self.start <= other.start && other.end <= self.end)
+    }
+
+    /// The units in both spans; empty when they do not meet.
+    pub fn intersect(self, other: Span) -> Span {
+        Span::new(self.start.max(other.start), self.end.min(other.end))
+    }
+
+    /// The first `len` units and the rest. Either part may be empty.
+    pub fn split_at(self, len: u128) -> (Span, Span) {
+        let middle = self.start.saturating_add(len).min(self.end);
+        (Span::new(self.start, middle), Span::new(middle, self.end))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.start, self.end)
+    }
+}
+
+/// A set of units, kept as disjoint, non-touching, non-empty spans in ascending order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpanSet {
+    /// start -> end
+    spans: BTreeMap<u128, u128>,
+    len: u128,
+}
+
+impl SpanSet {
+    /// The empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of units in the set.
+    pub fn len(&self) -> u128 {
+        self.len
+    }
+
+    /// Whether the set holds no unit.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The spans, ascending; no two touch.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Span> + '_ {
+        self.spans.iter().map(|(&start, &end)| Span { start, end })
+    }
+
+    /// Number of separate spans.
+    pub fn fragments(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The lowest span.
+    pub fn first(&self) -> Option<Span> {
+        self.iter().next()
+    }
+
+    /// Whether every unit of `span` is in the set.
+    pub fn covers(&self, span: Span) -> bool {
+        span.is_empty() || self.at_or_before(span.start).is_some_and(|held| held.covers(span))
+    }
+
+    /// Adds every unit of `span`; returns how many were not in the set before.
+    pub fn insert(&mut self, span: Span) -> u128 {
+        if span.is_empty() {
+            return 0;
+        }
+        let mut merged = span;
+        let mut absorbed = 0;
+        if let Some(left) = self.at_or_before(span.start).filter(|left| left.end >= span.start) {
+            merged = Span::new(left.start, merged.end.max(left.end));
+            absorbed += left.len();
+            self.spans.remove(&left.start);
+        }
+        while let Some((&start, &end)) = self.spans.range(span.start..=span.end).next() {
+            merged = Span::new(merged.start, merged.end.max(end));
+            absorbed += end - start;
+            self.spans.remove(&start);
+        }
+        self.spans.insert(merged.start, merged.end);
+        let added = merged.len() - absorbed;
+        self.len += added;
+        added
+    }
+
+    /// Removes every unit of `span`; returns how many were in the set before.
+    pub fn remove(&mut self, span: Span) -> u128 {
+        if span.is_empty() {
+            return 0;
+        }
+        let mut removed = 0;
+        let mut next = self.at_or_before(span.start).or_else(|| self.starting_from(span.start));
+        while let Some(held) = next.filter(|held| held.start < span.end) {
+            let cut = held.intersect(span);
+            if !cut.is_empty() {
+                self.spans.remove(&held.start);
+                for rest in [Span::new(held.start, cut.start), Span::new(cut.end, held.end)] {
+                    if !rest.is_empty() {
+                        self.spans.insert(rest.start, rest.end);
+                    }
+                }
+                removed += cut.len();
+            }
+            next = self.starting_from(held.end);
+        }
+        self.len -= removed;
+        removed
+    }
+
+    /// Takes up to `len` units off the lowest span. `None` when the set is empty or `len` is 0.
+    pub fn take(&mut self, len: u128) -> Option<Span> {
+        let (taken, _) = self.first()?.split_at(len);
+        (self.remove(taken) > 0).then_some(taken)
+    }
+
+    fn at_or_before(&self, unit: u128) -> Option<Span> {
+        self.spans.range(..=unit).next_back().map(|(&start, &end)| Span { start, end })
+    }
+
+    fn starting_from(&self, unit: u128) -> Option<Span> {
+        self.spans.range(unit..).next().map(|(&start, &end)| Span { start, end })
+    }
+}
+
+impl From<Span> for SpanSet {
+    fn from(span: Span) -> Self {
+        let mut set = Self::new();
+        set.insert(span);
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    /// Spans over a small universe, so that every kind of overlap and touch occurs.
+    fn small_span() -> impl Strategy<Value = Span> {
+        (0u128..40, 0u128..12).prop_map(|(start, len)| Span::with_len(start, len))
+    }
+
+    fn check(set: &SpanSet, model: &BTreeSet<u128>) {
+        let units: BTreeSet<u128> = set.iter().flat_map(|s| s.start()..s.end()).collect();
+        assert_eq!(&units, model);
+        assert_eq!(set.len(), model.len() as u128);
+        let spans: Vec<Span> = set.iter().collect();
+        assert!(spans.iter().all(|s| !s.is_empty()));
+        assert!(spans.windows(2).all(|pair| pair[0].end() < pair[1].start()), "{spans:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_behaves_like_a_set_of_units(
+            steps in prop::collection::vec((0u8..3, small_span()), 1..40)
+        ) {
+            let (mut set, mut model) = (SpanSet::new(), BTreeSet::new());
+            for (kind, span) in steps {
+                match kind {
+                    0 => {
+                        let added = (span.start()..span.end()).filter(|&u| model.insert(u)).count();
+                        prop_assert_eq!(set.insert(span), added as u128);
+                    }
+                    1 => {
+                        let gone = (span.start()..span.end()).filter(|u| model.remove(u)).count();
+                        prop_assert_eq!(set.remove(span), gone as u128);
+                    }
+                    _ => {
+                        let taken = set.take(span.len());
+                        let lowest = model.first().copied();
+                        prop_assert_eq!(taken.map(Span::start), lowest.filter(|_| !span.is_empty()));
+                        for unit in taken.into_iter().flat_map(|t| t.start()..t.end()) {
+                            prop_assert!(model.remove(&unit));
+                        }
+                    }
+                }
+                check(&set, &model);
+                let all = (span.start()..span.end()).all(|u| model.contains(&u));
+                prop_assert_eq!(set.covers(span), all);
+            }
+        }
+
+        #[test]
+        fn split_keeps_every_unit(start: u128, len: u128, at: u128) {
+            let span = Span::with_len(start, len);
+            let (left, right) = span.split_at(at);
+            prop_assert_eq!(left.start(), span.start());
+            prop_assert_eq!(left.end(), right.start());
+            prop_assert_eq!(right.end(), span.end());
+            prop_assert!(left.len() <= at);
+        }
+    }
+
+    #[test]
+    fn the_ends_of_u128_are_ordinary_units() {
+        let mut set = SpanSet::from(Span::new(0, u128::MAX));
+        assert_eq!(set.remove(Span::new(u128::MAX - 1, u128::MAX)), 1);
+        assert_eq!(set.len(), u128::MAX - 1);
+        assert_eq!(set.insert(Span::with_len(u128::MAX - 1, 9)), 1);
+        assert_eq!(set.fragments(), 1);
+    }
+}
