@@ -24,7 +24,7 @@ pub(super) const TOGGLES: [u32; 7] = [3, 8, 11, 16, 19, 24, 27];
 /// Word 7 of member 0 in `text`: the characters 9999.
 const TEXT_WORD_7: u32 = u32::from_le_bytes(*b"9999");
 
-/// Word 5s used with each prefix in `text`; at least 700 of the 22^4 possible ones fit.
+/// Word 5s used with each prefix in `text`; each prefix has more among its 22^4.
 pub(super) const WORD_5_CHOICES: usize = 512;
 
 /// Every way to write a hex digit.
