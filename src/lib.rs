@@ -2,6 +2,8 @@
 #![allow(missing_docs)]
 pub mod backend;
 pub mod cpu;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod plan;
 mod puzzle;
 mod seeds;
