@@ -2,8 +2,8 @@
 #![allow(missing_docs)]
 pub mod backend;
 pub mod cpu;
-#[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod machine;
 pub mod plan;
 mod puzzle;
 mod seeds;

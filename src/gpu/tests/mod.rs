@@ -1,5 +1,6 @@
 //! Tests of the gpu backend: on a software adapter where there is one, and on a mock.
 
+mod card;
 mod faults;
 mod parity;
 mod shape;
