@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// From one known-answer check to the next.
 const CHECK: Duration = Duration::from_secs(180);
 
+/// From a failure to the next attempt.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// One GPU.
 pub struct Gpu {
     adapter: Adapter,
@@ -72,7 +75,7 @@ impl Gpu {
         Opener {
             open,
             cache: &self.cache,
-            times: Times { target, patience: PATIENCE, check: CHECK },
+            times: Times { target, patience: PATIENCE, check: CHECK, pause: PAUSE },
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Times {
     pub(super) patience: Duration,
     /// From one known-answer check to the next.
     pub(super) check: Duration,
+    /// From a failure to the next attempt: drivers take a while to recover.
+    pub(super) pause: Duration,
 }
 
 /// An opened device and what has been learnt about it.
@@ -71,6 +73,7 @@ pub(super) fn search<E: Engine>(
         if failures >= MOST_FAILURES || matches!(fault, Fault::Wrong(_) | Fault::Plan(_)) {
             return Err(fault);
         }
+        std::thread::sleep(opener.times.pause);
     }
 }
 

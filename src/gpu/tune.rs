@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// MD5 steps of a first dispatch on a device that nothing is known of: a blink on any.
 const FIRST_BUDGET: f64 = 1e7;
 
+/// And of any dispatch at least: a few bases.
+const LEAST_BUDGET: f64 = 1e4;
+
 /// A budget changes by this factor at most from one dispatch to the next.
 const MOST_CHANGE: f64 = 4.0;
 
@@ -70,7 +73,8 @@ impl Pace {
                 (target / seconds * work / self.budget).clamp(1.0 / MOST_CHANGE, MOST_CHANGE);
             // Near the goal, half-way steps even out the noise.
             let calm = (0.5..2.0).contains(&change);
-            self.budget *= if calm { change.sqrt() } else { change };
+            let change = if calm { change.sqrt() } else { change };
+            self.budget = (self.budget * change).max(LEAST_BUDGET);
         }
         (full && seconds > target / 4.0).then_some(work / seconds)
     }

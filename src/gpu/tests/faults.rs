@@ -96,6 +96,15 @@ fn span() -> Span {
 
 /// Searches with a mock whose lists really hold `capacity`; also how many engines that took.
 fn run(sabotage: Sabotage, bits: u32, capacity: u32) -> (Result<(), Fault>, Arc<Control>, u32) {
+    run_with(TIMES, sabotage, bits, capacity)
+}
+
+fn run_with(
+    times: Times,
+    sabotage: Sabotage,
+    bits: u32,
+    capacity: u32,
+) -> (Result<(), Fault>, Arc<Control>, u32) {
     let space = space(Layout::Counting, Encoding::Text, "abcdf").unwrap();
     let control = Arc::new(Control::new(space, span(), bits, usize::MAX));
     let submissions: &'static AtomicU32 = Box::leak(Box::default());
@@ -105,7 +114,7 @@ fn run(sabotage: Sabotage, bits: u32, capacity: u32) -> (Result<(), Fault>, Arc<
         let control = Arc::clone(&control);
         Ok(Mock { sabotage, submissions, control, flights: VecDeque::new(), capacity })
     };
-    let result = search(&open, TIMES, &control);
+    let result = search(&open, times, &control);
     (result, control, engines.into_inner())
 }
 
@@ -159,6 +168,22 @@ fn a_device_that_computes_wrongly_is_not_used_again() {
         assert!(matches!(result, Err(Fault::Wrong(_))), "{sabotage:?}: {result:?}");
         assert_eq!(engines, 1);
         assert_eq!(control.false_candidates(), 0, "nothing false reached the judge");
+        assert_accounted(&control);
+    }
+}
+
+#[test]
+fn a_device_that_goes_bad_is_noticed_at_the_next_check() {
+    // A check before every batch: submissions 0, 2, 4 and so on.
+    let times = Times { check: Duration::ZERO, ..TIMES };
+    let (result, control, _) = run_with(times, Sabotage::Nothing, BITS, CLAIMED);
+    assert_eq!(result, Ok(()));
+    assert_complete(&control, span());
+    for at in [2, 4] {
+        let (result, control, engines) = run_with(times, Sabotage::Miss(at), BITS, CLAIMED);
+        assert!(matches!(result, Err(Fault::Wrong(_))), "{at}: {result:?}");
+        assert_eq!(engines, 1);
+        assert!(control.tested() > 0, "the batch before the check counts");
         assert_accounted(&control);
     }
 }

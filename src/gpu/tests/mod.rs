@@ -24,6 +24,7 @@ const TIMES: Times = Times {
     // Software adapters on a busy machine may take long; nothing here waits for this to pass.
     patience: Duration::from_secs(120),
     check: Duration::from_secs(3600),
+    pause: Duration::ZERO,
 };
 
 /// An adapter to test on, software before hardware because every machine can have it; `None`, and
