@@ -108,9 +108,10 @@ impl Machine {
                 Ok(gpus) => (team.members, team.reserve) = (gpus, Some(cpu()?)),
                 Err(error) if self.gpus.is_empty() => {
                     team.members.push(cpu()?);
-                    team.note = Some(format!("using the cpu: {error}"));
+                    let reason = error.brief();
+                    team.note = Some(format!("using the cpu: {reason} (see `seedrush devices`)"));
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             },
         }
         Ok(team)
@@ -123,7 +124,7 @@ impl Machine {
         self.gpus.is_empty() && (cpu_is_meant || difficulty.bits() <= CPU_BITS)
     }
 
-    fn gpus(&self) -> Result<Vec<Box<dyn Backend>>, MachineError> {
+    fn gpus(&self) -> Result<Vec<Box<dyn Backend>>, GpuError> {
         let workload = self.workload.unwrap_or_else(Workload::of_this_machine);
         let gpus = Gpu::open(&self.gpus, workload)?.into_iter();
         Ok(gpus.map(|gpu| Box::new(gpu) as Box<dyn Backend>).collect())

@@ -103,3 +103,15 @@ pub enum GpuError {
         reason: String,
     },
 }
+
+impl GpuError {
+    /// The reason alone, for those who go on without a GPU.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::NotBuilt => "it was built without GPU support".to_owned(),
+            Self::None => "no GPU was found".to_owned(),
+            Self::OnlySoftware(name) => format!("the only GPU, {name}, is software"),
+            Self::Unfit(_) | Self::NoSuch { .. } | Self::Device { .. } => self.to_string(),
+        }
+    }
+}
