@@ -93,7 +93,7 @@ impl Machine {
     pub fn open(&self, difficulty: Difficulty) -> Result<Team, MachineError> {
         let cpu =
             || Cpu::new(self.level, self.threads).map(|cpu| Box::new(cpu) as Box<dyn Backend>);
-        let mut team = Team { members: Vec::new(), reserve: None, note: None };
+        let mut team = Team::new(Vec::new(), None);
         match self.choice {
             Choice::Cpu => team.members.push(cpu()?),
             Choice::Gpu => team.members = self.gpus()?,
@@ -136,12 +136,21 @@ pub struct Team {
     members: Vec<Box<dyn Backend>>,
     reserve: Option<Box<dyn Backend>>,
     note: Option<String>,
+    on_failure: Box<OnFailure>,
 }
+
+/// Is told when a backend fails, at once: the search may go on for long without it.
+type OnFailure = dyn Fn(&BackendError) + Send + Sync;
 
 impl Team {
     /// These backends, on equal terms; `reserve` finishes what they leave when all of them fail.
     pub fn new(members: Vec<Box<dyn Backend>>, reserve: Option<Box<dyn Backend>>) -> Self {
-        Self { members, reserve, note: None }
+        Self { members, reserve, note: None, on_failure: Box::new(|_| {}) }
+    }
+
+    /// Calls `tell` whenever a backend fails, also when others go on in its place.
+    pub fn on_failure(&mut self, tell: impl Fn(&BackendError) + Send + Sync + 'static) {
+        self.on_failure = Box::new(tell);
     }
 
     /// What the user should know about how the backends were chosen, in one line.
@@ -149,13 +158,17 @@ impl Team {
         self.note.as_deref()
     }
 
-    /// All members at once; those that failed, with the reasons.
+    fn one(&self, backend: &dyn Backend, control: &Control) -> Result<(), BackendError> {
+        backend.search(control).inspect_err(|error| (self.on_failure)(error))
+    }
+
+    /// All members at once.
     fn together(&self, control: &Control) -> Vec<Result<(), BackendError>> {
         std::thread::scope(|scope| {
             let threads: Vec<_> = self
                 .members
                 .iter()
-                .map(|member| scope.spawn(move || member.search(control)))
+                .map(|member| scope.spawn(|| self.one(member.as_ref(), control)))
                 .collect();
             let panicked = |_| Err(BackendError::Device("a search panicked".to_owned()));
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
@@ -175,7 +188,7 @@ impl Backend for Team {
         // Members that had finished did not see what the failed ones gave back afterwards.
         let helpers = self.members.iter().zip(&results).filter(|(_, result)| result.is_ok());
         let helpers = helpers.map(|(member, _)| member).chain(&self.reserve);
-        if helpers.into_iter().any(|helper| helper.search(control).is_ok()) {
+        if helpers.into_iter().any(|helper| self.one(helper.as_ref(), control).is_ok()) {
             return Ok(());
         }
         results.swap_remove(failed)
@@ -197,8 +210,8 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    /// Claims, searches some, and fails with the rest in hand.
-    struct Failing(AtomicU32);
+    /// Claims, and fails with the claim in hand.
+    struct Failing;
 
     impl Backend for Failing {
         fn describe(&self) -> String {
@@ -206,7 +219,6 @@ mod tests {
         }
 
         fn search(&self, control: &Control) -> Result<(), BackendError> {
-            self.0.fetch_add(1, Ordering::Relaxed);
             if let Some(span) = control.claim(1000) {
                 control.give_back(span);
             }
@@ -215,7 +227,7 @@ mod tests {
     }
 
     fn failing() -> Box<dyn Backend> {
-        Box::new(Failing(AtomicU32::new(0)))
+        Box::new(Failing)
     }
 
     fn cpu() -> Box<dyn Backend> {
@@ -245,8 +257,15 @@ mod tests {
     #[test]
     fn a_team_without_anyone_left_says_why() {
         let control = control();
-        let error = Team::new(vec![failing()], Some(failing())).search(&control).unwrap_err();
-        assert_eq!(error.to_string(), "broken");
+        let mut team = Team::new(vec![failing()], Some(failing()));
+        let told = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&told);
+        team.on_failure(move |error| {
+            assert_eq!(error.to_string(), "broken");
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(team.search(&control).unwrap_err().to_string(), "broken");
+        assert_eq!(told.load(Ordering::Relaxed), 2, "of both");
         assert_eq!(control.claim(u128::MAX), Some(Span::new(0, 50_000)), "all of it is free");
     }
 

@@ -138,6 +138,11 @@ impl Search {
         &self.team
     }
 
+    /// Calls `tell` whenever a backend fails, also when others go on in its place.
+    pub fn on_failure(&mut self, tell: impl Fn(&BackendError) + Send + Sync + 'static) {
+        self.team.on_failure(tell);
+    }
+
     /// What the user should know about how the backends were chosen, in one line.
     pub fn note(&self) -> Option<&str> {
         self.team.note()

@@ -98,7 +98,9 @@ pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
         start: args.start,
         count: args.count,
     };
-    let search = Search::new(&puzzle, &options).map_err(failure)?;
+    let mut search = Search::new(&puzzle, &options).map_err(failure)?;
+    // Even when quiet: the search goes on, slower than was asked for.
+    search.on_failure(|error| eprintln!("{error}"));
     stop_on_ctrl_c(search.control())?;
     let output = Output { args, puzzle: &puzzle, search: &search };
     output.started()?;
