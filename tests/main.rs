@@ -1,0 +1,8 @@
+//! Tests from outside: the library as its users see it, and the programs as processes.
+
+#![allow(clippy::unwrap_used)] // a test that unwraps in vain fails, as it should
+
+mod gpu;
+mod mine;
+mod programs;
+mod vectors;
