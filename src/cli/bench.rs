@@ -2,7 +2,7 @@
 
 use super::puzzle_args::{LayoutChoice, parse_layout};
 use super::{Failure, text};
-use crate::bench::{BenchError, Case, Row, Searcher, measure};
+use crate::bench::{self, BenchError, Case, Row, Searcher, measure};
 use crate::cpu::Level;
 use crate::gpu::{Gpu, GpuError, Workload};
 use crate::machine::Choice;
@@ -76,6 +76,8 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         .ok_or_else(|| {
             Failure::usage(anyhow::anyhow!("--seconds is a time above 0, at most 86400"))
         })?;
+    // A string that is none should not wait for devices to be opened.
+    bench::control(&args.string, Layout::Counting, Encoding::Text).map_err(Failure::usage)?;
     let mut out = std::io::stdout().lock();
     let mut header = !args.json;
     for case in cases(args)? {
