@@ -8,6 +8,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use seedrush::backend::{Backend, Control};
 use seedrush::cpu::{Cpu, Level};
+use seedrush::gpu::{Gpu, Workload};
 use seedrush::{Difficulty, Encoding, Layout, Puzzle, SeedSpace, Span};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
@@ -75,21 +76,49 @@ fn md5_crate<const E: usize>(bencher: Bencher<'_, '_>, layout: Layout) {
 }
 
 fn cpu(bencher: Bencher<'_, '_>, level: Level, layout: Layout, encoding: Encoding) {
-    let Ok(cpu) = Cpu::new(Some(level), Some(NonZeroUsize::MIN)) else {
-        println!("skipped: this machine has no {level}");
-        return;
-    };
-    let case = find(layout, encoding);
+    match Cpu::new(Some(level), Some(NonZeroUsize::MIN)) {
+        Ok(cpu) => search(bencher, &cpu, 1 << 24, find(layout, encoding)),
+        Err(_) => println!("skipped: this machine has no {level}"),
+    }
+}
+
+/// Searches `len` nonces an iteration.
+fn search(bencher: Bencher<'_, '_>, backend: &dyn Backend, len: u64, case: &Case) {
     // The known span first, for its hits; then enough behind it for a rate.
     let known = Control::new(Arc::clone(&case.space), case.span, BITS, usize::MAX);
-    cpu.search(&known).expect("the cpu backend cannot fail");
+    backend.search(&known).expect("the backend does not fail");
     assert!(known.hits().iter().map(|hit| hit.nonce).eq(case.hits.iter().copied()));
-    let span = Span::with_len(case.span.start(), 1 << 24);
-    bencher.counter(ItemsCount::new(1u64 << 24)).bench_local(|| {
+    let span = Span::with_len(case.span.start(), len.into());
+    bencher.counter(ItemsCount::new(len)).bench_local(|| {
         let control = Control::new(Arc::clone(&case.space), span, 24, usize::MAX);
-        cpu.search(&control).expect("the cpu backend cannot fail");
-        assert_eq!(u128::from(control.tested()), span.len());
+        backend.search(&control).expect("the backend does not fail");
+        assert_eq!(control.tested(), len);
     });
+}
+
+/// The GPU that SEEDRUSH_BENCH_GPU names, or the best hardware GPU; opened once, so that shaders
+/// are compiled once.
+fn the_gpu() -> Option<&'static Gpu> {
+    static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
+    let open = || {
+        let named: Vec<String> = std::env::var("SEEDRUSH_BENCH_GPU").into_iter().collect();
+        match Gpu::open(&named, Workload::of_this_machine()) {
+            Ok(gpus) => gpus.into_iter().next(),
+            Err(error) => {
+                println!("skipped: {}", error.brief());
+                None
+            }
+        }
+    };
+    GPU.get_or_init(open).as_ref()
+}
+
+#[divan::bench(args = Layout::ALL, consts = [0, 1], sample_count = 9, sample_size = 1)]
+fn gpu<const E: usize>(bencher: Bencher<'_, '_>, layout: Layout) {
+    let Some(gpu) = the_gpu() else { return };
+    // Hardware needs many dispatches for a rate, software must end some day.
+    let software = gpu.info().kind == seedrush::gpu::Kind::Software;
+    search(bencher, gpu, if software { 1 << 23 } else { 1 << 36 }, find(layout, ENCODINGS[E]));
 }
 
 macro_rules! levels {

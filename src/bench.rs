@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, BackendError, Control};
 use crate::cpu::{self, Cpu, Level, LevelError};
+use crate::gpu::Gpu;
 use crate::plan::Plan;
 use crate::puzzle::{Difficulty, Encoding, Puzzle, PuzzleError};
 use crate::seeds::{Layout, LayoutError, SeedSpace};
@@ -18,17 +19,27 @@ pub const HIT_BITS: u32 = 20;
 /// Where a measured search begins: in `counting`, seeds of eight digits and more.
 const START: u128 = 1 << 28;
 
+/// A GPU searches this long before its time counts: its shader is compiled and its dispatches grow.
+const GPU_WARM_UP: Duration = Duration::from_millis(500);
+
 /// What a row measures.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Level of the cpu backend.
-    pub level: Level,
+    /// What searches.
+    pub searcher: Searcher,
     /// Which seeds.
     pub layout: Layout,
     /// How they are hashed.
     pub encoding: Encoding,
-    /// Number of threads.
-    pub threads: NonZeroUsize,
+}
+
+/// A backend to be measured.
+#[derive(Clone, Debug)]
+pub enum Searcher {
+    /// The cpu at a level, with this many threads.
+    Cpu(Level, NonZeroUsize),
+    /// A GPU.
+    Gpu(Arc<Gpu>),
 }
 
 /// One measured combination, as `seedrush bench --json` prints it.
@@ -36,7 +47,7 @@ pub struct Case {
 pub struct Row {
     /// `cpu` or `gpu`.
     pub backend: String,
-    /// Level of the cpu backend, or the device.
+    /// Level of the cpu backend, or name of the GPU.
     pub level: String,
     /// Which seeds.
     pub layout: String,
@@ -109,34 +120,55 @@ pub fn run(
     Ok(began.elapsed())
 }
 
-/// Measures one combination of the cpu backend for about `time`.
+/// Measures one combination for about `time`.
 ///
 /// # Errors
 /// The case is impossible for this string or machine.
 pub fn measure(string: &str, case: &Case, time: Duration) -> Result<Row, BenchError> {
     let control = control(string, case.layout, case.encoding)?;
-    let cpu = Cpu::new(Some(case.level), Some(case.threads))?;
-    let before = cpu::clock_hz(case.level)?;
-    let seconds = run(&cpu, &control, time)?.as_secs_f64();
-    let clock_hz = before.zip(cpu::clock_hz(case.level)?).map(|(a, b)| (a + b) / 2.0);
-    let rate = control.tested() as f64 / seconds;
-    let floor = Plan::new(control.space(), START.min(control.space().room() / 2))
-        .map(|plan| cpu::floor_cycles(case.level, &plan));
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let busy = case.threads.min(cores).get() as f64;
-    let best = clock_hz.zip(floor).map(|(hz, cycles)| hz / cycles * busy);
-    Ok(Row {
-        backend: "cpu".into(),
-        level: case.level.to_string(),
-        layout: case.layout.to_string(),
-        encoding: case.encoding.to_string(),
-        threads: case.threads.get(),
-        candidates: control.tested(),
-        seconds,
-        rate,
-        hits: control.hits().len(),
-        expected_hits: control.tested() as f64 / f64::from(HIT_BITS).exp2(),
-        clock_hz,
-        efficiency: best.map(|best| rate / best),
-    })
+    match &case.searcher {
+        Searcher::Cpu(level, threads) => {
+            let cpu = Cpu::new(Some(*level), Some(*threads))?;
+            let before = cpu::clock_hz(*level)?;
+            let seconds = run(&cpu, &control, time)?.as_secs_f64();
+            let clock_hz = before.zip(cpu::clock_hz(*level)?).map(|(a, b)| (a + b) / 2.0);
+            let floor = Plan::new(control.space(), START.min(control.space().room() / 2))
+                .map(|plan| cpu::floor_cycles(*level, &plan));
+            let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+            let busy = (*threads).min(cores).get() as f64;
+            let best = clock_hz.zip(floor).map(|(hz, cycles)| hz / cycles * busy);
+            let row = Row::new(case, &control, seconds);
+            Ok(Row { clock_hz, efficiency: best.map(|best| row.rate / best), ..row })
+        }
+        Searcher::Gpu(gpu) => {
+            let warm_up = self::control(string, case.layout, case.encoding)?;
+            run(gpu.as_ref(), &warm_up, GPU_WARM_UP)?;
+            let seconds = run(gpu.as_ref(), &control, time)?.as_secs_f64();
+            // wgpu tells neither clock nor number of multiprocessors: no efficiency.
+            Ok(Row::new(case, &control, seconds))
+        }
+    }
+}
+
+impl Row {
+    fn new(case: &Case, control: &Control, seconds: f64) -> Self {
+        let (backend, level, threads) = match &case.searcher {
+            Searcher::Cpu(level, threads) => ("cpu", level.to_string(), threads.get()),
+            Searcher::Gpu(gpu) => ("gpu", gpu.info().name.clone(), 1),
+        };
+        Self {
+            backend: backend.to_owned(),
+            level,
+            layout: case.layout.to_string(),
+            encoding: case.encoding.to_string(),
+            threads,
+            candidates: control.tested(),
+            seconds,
+            rate: control.tested() as f64 / seconds,
+            hits: control.hits().len(),
+            expected_hits: control.tested() as f64 / f64::from(HIT_BITS).exp2(),
+            clock_hz: None,
+            efficiency: None,
+        }
+    }
 }

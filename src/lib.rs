@@ -24,13 +24,15 @@
 //! - [`backend`]: how anything that searches takes work and gives results.
 //! - [`cpu`]: threads running one kernel at the scalar, AVX2 or AVX-512 level.
 //! - [`mod@search`]: all of it behind one call.
-//! - [`bench`]: rates, held against the instruction floor of the machine.
+//! - [`mod@bench`]: rates, held against the instruction floor of the machine.
 
 pub mod backend;
 pub mod bench;
 #[doc(hidden)]
 pub mod cli;
 pub mod cpu;
+pub mod gpu;
+pub mod machine;
 pub mod plan;
 pub mod puzzle;
 pub mod search;

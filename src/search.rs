@@ -1,7 +1,9 @@
 //! The library's front door: a puzzle and options in, solutions out.
 
 use crate::backend::{Backend, BackendError, Control, Hit};
-use crate::cpu::{Cpu, Level, LevelError};
+use crate::cpu::Level;
+use crate::gpu::Workload;
+use crate::machine::{Choice, Machine, MachineError, Team};
 use crate::puzzle::{Digest, Puzzle};
 use crate::seeds::{Layout, LayoutError, SeedSpace};
 use crate::span::Span;
@@ -9,15 +11,22 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How to search. The default finds one solution with all cores at their best level.
+/// How to search. The default finds one solution with a hardware GPU where there is one and the
+/// search is long, else with all cores at their best level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Which seeds; `None` lets [`SeedSpace::auto`] choose.
     pub layout: Option<Layout>,
+    /// Which backends.
+    pub backend: Choice,
     /// Level of the cpu backend; `None` takes the best.
     pub level: Option<Level>,
     /// Threads of the cpu backend; `None` takes all cores.
     pub threads: Option<NonZeroUsize>,
+    /// GPUs, by number or a part of their names; none takes the best hardware GPU.
+    pub gpus: Vec<String>,
+    /// How long a dispatch may keep a GPU; `None` takes what suits the machine.
+    pub workload: Option<Workload>,
     /// Stop after this many solutions, the first ones in nonce order.
     pub solutions: NonZeroUsize,
     /// First nonce.
@@ -30,8 +39,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             layout: None,
+            backend: Choice::Auto,
             level: None,
             threads: None,
+            gpus: Vec::new(),
+            workload: None,
             solutions: NonZeroUsize::MIN,
             start: 0,
             count: None,
@@ -45,9 +57,9 @@ pub enum SearchError {
     /// The layout does not fit the puzzle.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The level is not to be had.
+    /// A level or GPU is not to be had.
     #[error(transparent)]
-    Level(#[from] LevelError),
+    Machine(#[from] MachineError),
     /// The span leaves the layout's room.
     #[error(
         "{count} nonces from {start} leave the {layout} layout, which has room for {room} seeds: \
@@ -95,7 +107,7 @@ pub struct Report {
 /// A search that is ready to run; [`Search::control`] stops it and shows its progress meanwhile.
 pub struct Search {
     control: Arc<Control>,
-    backend: Box<dyn Backend>,
+    team: Team,
     span: Span,
 }
 
@@ -103,17 +115,17 @@ impl Search {
     /// Checks `options` against `puzzle` and this machine.
     ///
     /// # Errors
-    /// The layout, level or span is impossible.
+    /// The layout, level, GPU or span is impossible.
     pub fn new(puzzle: &Puzzle, options: &Options) -> Result<Self, SearchError> {
         let space = match options.layout {
             Some(layout) => SeedSpace::new(puzzle, layout)?,
             None => SeedSpace::auto(puzzle),
         };
         let span = span_in(&space, options.start, options.count)?;
-        let backend = Box::new(Cpu::new(options.level, options.threads)?);
+        let team = machine(options).open(puzzle.difficulty())?;
         let bits = puzzle.difficulty().bits();
         let control = Control::new(Arc::new(space), span, bits, options.solutions.get());
-        Ok(Self { control: Arc::new(control), backend, span })
+        Ok(Self { control: Arc::new(control), team, span })
     }
 
     /// The shared state of the search.
@@ -123,7 +135,17 @@ impl Search {
 
     /// What does the work.
     pub fn backend(&self) -> &dyn Backend {
-        self.backend.as_ref()
+        &self.team
+    }
+
+    /// Calls `tell` whenever a backend fails, also when others go on in its place.
+    pub fn on_failure(&mut self, tell: impl Fn(&BackendError) + Send + Sync + 'static) {
+        self.team.on_failure(tell);
+    }
+
+    /// What the user should know about how the backends were chosen, in one line.
+    pub fn note(&self) -> Option<&str> {
+        self.team.note()
     }
 
     /// The nonces that are searched.
@@ -137,7 +159,7 @@ impl Search {
     /// The backend broke down.
     pub fn run(&self) -> Result<Report, SearchError> {
         let began = Instant::now();
-        self.backend.search(&self.control)?;
+        self.team.search(&self.control)?;
         let elapsed = began.elapsed();
         Ok(Report {
             solutions: self.solutions(),
@@ -174,6 +196,16 @@ impl Search {
 /// ```
 pub fn search(puzzle: &Puzzle, options: &Options) -> Result<Report, SearchError> {
     Search::new(puzzle, options)?.run()
+}
+
+fn machine(options: &Options) -> Machine {
+    Machine {
+        choice: options.backend,
+        level: options.level,
+        threads: options.threads,
+        gpus: options.gpus.clone(),
+        workload: options.workload,
+    }
 }
 
 /// `count` nonces from `start`, or all from there; all must lie in the room.

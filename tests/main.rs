@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test that unwraps in vain fails, as it should
 
+mod gpu;
 mod mine;
 mod programs;
 mod vectors;

@@ -4,7 +4,13 @@ use std::process::{Command, Output};
 
 /// What a finished `seedrush` said: exit code, standard output, standard error.
 pub(crate) fn seedrush(words: &[&str]) -> (i32, String, String) {
-    finished(&Command::new(env!("CARGO_BIN_EXE_seedrush")).args(words).output().unwrap())
+    seedrush_with(&[], words)
+}
+
+/// The same with some variables in its environment.
+pub(crate) fn seedrush_with(vars: &[(&str, &str)], words: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seedrush"));
+    finished(&command.envs(vars.iter().copied()).args(words).output().unwrap())
 }
 
 /// Standard output of a shell line that must succeed.

@@ -1,7 +1,9 @@
 //! seedrush: finds seeds on this machine.
 
 use clap::{Parser, Subcommand};
-use seedrush::cli::{self, bench::BenchArgs, mine::MineArgs, verify::VerifyArgs};
+use seedrush::cli::{
+    self, bench::BenchArgs, devices::DevicesArgs, mine::MineArgs, verify::VerifyArgs,
+};
 use std::process::ExitCode;
 
 /// Finds a seed such that MD5(seed | string) begins with zeros
@@ -17,6 +19,7 @@ enum Command {
     Mine(MineArgs),
     Verify(VerifyArgs),
     Bench(BenchArgs),
+    Devices(DevicesArgs),
 }
 
 fn main() -> ExitCode {
@@ -24,5 +27,6 @@ fn main() -> ExitCode {
         Command::Mine(args) => cli::mine::run(&args),
         Command::Verify(args) => cli::verify::run(&args),
         Command::Bench(args) => cli::bench::run(&args),
+        Command::Devices(args) => cli::devices::run(&args),
     })
 }

@@ -4,6 +4,8 @@ use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout, parse_threads};
 use super::{Failure, text};
 use crate::backend::Control;
 use crate::cpu::Level;
+use crate::gpu::{GpuError, Workload};
+use crate::machine::{Choice, MachineError};
 use crate::puzzle::Puzzle;
 use crate::search::{Options, Report, Search, SearchError, Solution};
 use anyhow::Context as _;
@@ -37,9 +39,19 @@ pub struct MineArgs {
     #[arg(long, value_name = "LAYOUT", default_value = "auto", value_parser = parse_layout)]
     seeds: LayoutChoice,
 
-    /// What searches: auto or cpu
-    #[arg(long, default_value = "auto", value_parser = ["auto", "cpu"])]
-    backend: String,
+    /// What searches: auto (a hardware GPU if there is one, else the cpu), cpu, gpu, or all (both;
+    /// also gpu,cpu)
+    #[arg(long, default_value_t = Choice::Auto)]
+    backend: Choice,
+
+    /// GPUs, by number or a part of their names (the best hardware GPU by default): see `devices`
+    #[arg(long = "gpu", value_name = "GPU", value_delimiter = ',')]
+    gpus: Vec<String>,
+
+    /// How long a dispatch may keep a GPU: idle (2 ms), desktop (12), dedicated (50) or headless
+    /// (100); desktop where a display is attached, else headless
+    #[arg(long)]
+    workload: Option<Workload>,
 
     /// Threads of the cpu backend (all cores by default)
     #[arg(long, value_name = "T", value_parser = parse_threads)]
@@ -78,18 +90,34 @@ pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
     let puzzle = args.puzzle.puzzle()?;
     let options = Options {
         layout: args.seeds.0,
+        backend: args.backend,
         level: args.level,
         threads: args.threads,
+        gpus: args.gpus.clone(),
+        workload: args.workload,
         solutions: args.solutions,
         start: args.start,
         count: args.count,
     };
-    let search = Search::new(&puzzle, &options).map_err(Failure::usage)?;
+    let mut search = Search::new(&puzzle, &options).map_err(failure)?;
+    // Even when quiet: the search goes on, slower than was asked for.
+    search.on_failure(|error| eprintln!("{error}"));
     stop_on_ctrl_c(search.control())?;
     let output = Output { args, puzzle: &puzzle, search: &search };
     output.started()?;
     let report = watch(args, &puzzle, &search).map_err(anyhow::Error::from)?;
     output.finished(&report)
+}
+
+/// A GPU that cannot be had is a fault of the machine, not of the command line, unless its name is.
+fn failure(error: SearchError) -> Failure {
+    match error {
+        SearchError::Machine(MachineError::Gpu(error @ GpuError::NoSuch { .. })) => {
+            Failure::usage(error)
+        }
+        SearchError::Machine(MachineError::Gpu(error)) => Failure::Work(error.into()),
+        error => Failure::usage(error),
+    }
 }
 
 fn stop_on_ctrl_c(control: &Arc<Control>) -> anyhow::Result<()> {
@@ -168,9 +196,15 @@ impl Output<'_> {
                 "bits": self.puzzle.difficulty().bits(),
                 "layout": space.layout().to_string(),
                 "backend": self.search.backend().describe(),
+                "note": self.search.note(),
                 "start": self.search.span().start().to_string(),
                 "end": self.search.span().end().to_string(),
             }))?);
+        }
+        if !self.args.quiet
+            && let Some(note) = self.search.note()
+        {
+            eprintln!("{note}");
         }
         if !self.args.quiet && std::io::stderr().is_terminal() {
             eprintln!(
@@ -270,8 +304,15 @@ impl Output<'_> {
             add("seed-prefix", &"0x");
         }
         add("seeds", &space.layout());
-        if args.backend != "auto" {
+        if args.backend != Choice::Auto {
             add("backend", &args.backend);
+        }
+        if !args.gpus.is_empty() {
+            // Quoted: names of GPUs have spaces.
+            add("gpu", &format!("'{}'", args.gpus.join(",")));
+        }
+        if let Some(workload) = args.workload {
+            add("workload", &workload);
         }
         if let Some(threads) = args.threads {
             add("threads", &threads);

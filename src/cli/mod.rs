@@ -3,6 +3,7 @@
 //! Not part of the library's interface; it lives here so that the programs stay thin.
 
 pub mod bench;
+pub mod devices;
 pub mod mine;
 pub mod puzzle_args;
 pub mod text;

@@ -1,0 +1,101 @@
+//! The structs of `md5.wgsl` as they lie in memory, and how a plan fills them.
+
+use super::shader::tunnel_slots;
+use crate::plan::{Members, Plan, TUNNEL_WORDS};
+use crate::steps::{K, filter_mask, word_of_step};
+use bytemuck::{Pod, Zeroable};
+use std::ops::Range;
+
+/// Members of the largest family that the shader's table holds.
+pub(super) const MOST_MEMBERS: usize = 256;
+
+/// Vectors that a member of a tunnel takes in the table.
+const TUNNEL_VECTORS: usize = 3;
+
+/// Base words that the shader has room for.
+const MOST_BASE_WORDS: usize = 3;
+
+/// `Params` of `md5.wgsl`, where the fields are explained.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct Params {
+    pub(super) first: u32,
+    pub(super) bases: u32,
+    pub(super) from_member: u32,
+    pub(super) to_member: u32,
+    pub(super) mask: u32,
+    pub(super) capacity: u32,
+    pub(super) tag: u32,
+    pub(super) blocks: u32,
+    pub(super) constants: [u32; 64],
+    pub(super) base_words: [[u32; 4]; MOST_BASE_WORDS],
+    pub(super) rows: [[[u32; 4]; TUNNEL_VECTORS]; MOST_MEMBERS],
+}
+
+/// The front of `Found` of `md5.wgsl`: the list begins behind it.
+pub(super) const FOUND_HEADER: usize = 8;
+
+/// One element of the list: base (low part), and tag with member.
+pub(super) type Entry = [u32; 2];
+
+/// Bits of an entry's second word that hold the member; the tag is above them.
+pub(super) const MEMBER_BITS: u32 = 16;
+
+impl Params {
+    /// The part of the params that all slices of `plan` share; `None` where a plan is larger than
+    /// the shader's tables, which no layout makes.
+    pub(super) fn of_plan(plan: &Plan) -> Option<Box<Self>> {
+        let shifts_fit = plan.base_words.iter().all(|word| word.right < 32 && word.left < 32);
+        let members_fit = (1..=MOST_MEMBERS as u32).contains(&plan.family());
+        if !(shifts_fit && members_fit && plan.base_words.len() <= MOST_BASE_WORDS) {
+            return None;
+        }
+        let mut params: Box<Self> = bytemuck::zeroed_box();
+        params.blocks = plan.later_blocks.len() as u32;
+        params.constants = constants(&first_block(plan));
+        for (mirror, word) in params.base_words.iter_mut().zip(&plan.base_words) {
+            *mirror = [word.right, word.left, word.mask, 0];
+        }
+        match &plan.members {
+            Members::Word { values, .. } => {
+                let vectors: &mut [[u32; 4]] = bytemuck::cast_slice_mut(&mut params.rows);
+                for (vector, value) in vectors.iter_mut().zip(values) {
+                    vector[0] = *value;
+                }
+            }
+            Members::Tunnel(words) => {
+                for (row, words) in params.rows.iter_mut().zip(words) {
+                    let slots: &mut [u32] = bytemuck::cast_slice_mut(row);
+                    for (slot, (i, word)) in slots.iter_mut().zip(tunnel_slots()) {
+                        *slot = K[i].wrapping_add(words[word]);
+                    }
+                }
+            }
+        }
+        Some(params)
+    }
+
+    /// The same for `count` bases from `first` with `members`, and a filter of `bits`.
+    pub(super) fn slice(&mut self, first: u32, count: u32, members: &Range<u32>, bits: u32) {
+        (self.first, self.bases) = (first, count);
+        (self.from_member, self.to_member) = (members.start, members.end);
+        self.mask = filter_mask(bits);
+    }
+}
+
+/// What each step of a block adds.
+pub(super) fn constants(block: &[u32; 16]) -> [u32; 64] {
+    std::array::from_fn(|i| K[i].wrapping_add(block[word_of_step(i)]))
+}
+
+/// The first block as the steps before `start` see it: any member of a tunnel gives the same
+/// state from Q6 on, so the words of the first do.
+fn first_block(plan: &Plan) -> [u32; 16] {
+    let mut block = plan.block;
+    if let Members::Tunnel(words) = &plan.members {
+        for (at, word) in TUNNEL_WORDS.into_iter().zip(words[0]) {
+            block[at] = word;
+        }
+    }
+    block
+}

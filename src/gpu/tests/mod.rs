@@ -1,0 +1,79 @@
+//! Tests of the gpu backend: on a software adapter where there is one, and on a mock.
+
+mod card;
+mod faults;
+mod parity;
+mod shape;
+
+use super::cache::Cache;
+use super::device::{self, Adapter};
+use super::engine::{CAPACITY, Engine, Fault, WgpuEngine};
+use super::host::{self, Opener, Session, Times};
+use crate::backend::{Control, Hit};
+use crate::puzzle::{Difficulty, Digest, Encoding, Puzzle};
+use crate::seeds::{Layout, SeedSpace};
+use crate::span::{Span, SpanSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Zero bits of a hit in these tests: one nonce in sixteen.
+const BITS: u32 = 4;
+
+const TIMES: Times = Times {
+    target: Duration::from_millis(20),
+    // Software adapters on a busy machine may take long; nothing here waits for this to pass.
+    patience: Duration::from_secs(120),
+    check: Duration::from_secs(3600),
+    pause: Duration::ZERO,
+};
+
+/// An adapter to test on, software before hardware because every machine can have it; `None`, and
+/// a line that says so, where there is none and the environment does not require one.
+fn adapter() -> Option<Adapter> {
+    let software = ["llvmpipe", "swiftshader"].map(String::from);
+    let named = software.iter().find_map(|name| device::select(std::slice::from_ref(name)).ok());
+    match named.map_or_else(|| device::select(&[]), Ok) {
+        Ok(adapters) => adapters.into_iter().next(),
+        Err(error) => {
+            let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
+            assert!(!required.split(',').any(|part| part == "gpu"), "SEEDRUSH_REQUIRE: {error}");
+            println!("skipped, there is no adapter: {error}");
+            None
+        }
+    }
+}
+
+fn space(layout: Layout, encoding: Encoding, string: &str) -> Option<Arc<SeedSpace>> {
+    let puzzle = Puzzle::new(string, Difficulty::from_bits(BITS).unwrap(), encoding).unwrap();
+    SeedSpace::new(&puzzle, layout).ok().map(Arc::new)
+}
+
+fn control(space: &Arc<SeedSpace>, span: Span) -> Control {
+    Control::new(Arc::clone(space), span, BITS, usize::MAX)
+}
+
+/// What the judge says of every nonce of `span`.
+fn judged(space: &SeedSpace, span: Span) -> Vec<Hit> {
+    (span.start()..span.end())
+        .filter_map(|nonce| {
+            let seed = space.seed(nonce).unwrap();
+            let zero_bits = space.puzzle().digest(&seed).map_or(0, Digest::zero_bits);
+            (zero_bits >= BITS).then_some(Hit { nonce, zero_bits })
+        })
+        .collect()
+}
+
+/// All of `span` is done, and what was found is what the judge finds.
+fn assert_complete(control: &Control, span: Span) {
+    assert_eq!(control.done(), SpanSet::from(span));
+    assert_eq!(control.hits(), judged(control.space(), span));
+    assert_eq!(control.false_candidates(), 0);
+}
+
+fn search<E: Engine>(
+    open: &dyn Fn() -> Result<E, Fault>,
+    times: Times,
+    control: &Control,
+) -> Result<(), Fault> {
+    host::search(&mut None, &Opener { open, cache: &Cache::none(), times }, control)
+}

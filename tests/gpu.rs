@@ -1,0 +1,95 @@
+//! The gpu backend as a user meets it.
+
+use crate::programs::{seedrush, seedrush_with};
+use serde_json::Value;
+
+/// The number of the software adapter; `None`, and a line that says so, where there is none.
+fn software() -> Option<String> {
+    let (code, out, err) = seedrush(&["devices", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let devices = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let found = devices
+        .filter(|device| device["backend"] == "gpu" && device["kind"] == "software")
+        .map(|device| device["index"].to_string())
+        .next();
+    if found.is_none() {
+        let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
+        assert!(!required.split(',').any(|part| part == "gpu"), "SEEDRUSH_REQUIRE: {out}");
+        println!("skipped: no software adapter");
+    }
+    found
+}
+
+/// The nonces of the solutions in what `--json` prints.
+fn nonces(out: &str) -> Vec<Value> {
+    let events = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events
+        .filter(|event| event["event"] == "solution")
+        .map(|event| event["nonce"].clone())
+        .collect()
+}
+
+#[test]
+fn every_backend_finds_the_same_solutions() {
+    let Some(gpu) = software() else { return };
+    let twice = format!("{gpu},{gpu}");
+    for seeds in ["counting", "trailing", "tunnel"] {
+        let words = ["mine", "2", "abcdf", "--json", "--solutions", "3", "--seeds", seeds];
+        let mine = |more: &[&str]| {
+            let (code, out, err) = seedrush(&[&words[..], more].concat());
+            assert_eq!(code, 0, "{err}");
+            nonces(&out)
+        };
+        let cpu = mine(&["--backend", "cpu"]);
+        assert_eq!(cpu.len(), 3);
+        assert_eq!(mine(&["--backend", "gpu", "--gpu", &gpu]), cpu, "{seeds}");
+        assert_eq!(mine(&["--gpu", &twice, "--workload", "idle"]), cpu, "{seeds}");
+        assert_eq!(mine(&["--backend", "gpu,cpu", "--gpu", &gpu]), cpu, "{seeds}");
+    }
+}
+
+#[test]
+fn without_a_driver_auto_goes_on_and_gpu_says_what_to_install() {
+    // The loader finds no driver where this names none.
+    let none = [("VK_ICD_FILENAMES", "/none"), ("VK_DRIVER_FILES", "/none")];
+    if !cfg!(target_os = "linux") {
+        println!("skipped: other systems have other loaders");
+        return;
+    }
+    let auto = ["mine", "--bits", "40", "abcdf", "--count", "1000"];
+    let (code, out, err) = seedrush_with(&none, &auto);
+    assert_eq!(code, 1, "{err}");
+    assert!(out.contains("none in this span"), "{out}");
+    assert!(err.lines().any(|line| line.starts_with("using the cpu: ")), "{err}");
+    let (code, out, err) = seedrush_with(&none, &["mine", "2", "abcdf", "--backend", "gpu"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    let built = cfg!(feature = "gpu");
+    assert!(err.contains(if built { "libvulkan1" } else { "cargo feature" }), "{err}");
+    let (code, out, _) = seedrush_with(&none, &["devices"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("scalar") && out.contains("auto takes the cpu"), "{out}");
+}
+
+#[test]
+fn a_name_that_fits_no_gpu_is_a_usage_error() {
+    let Some(gpu) = software() else { return };
+    let (code, _, err) = seedrush(&["mine", "2", "abcdf", "--gpu", "no such card"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("no such card") && err.contains(&gpu), "{err}");
+    assert_eq!(seedrush(&["mine", "2", "abcdf", "--workload", "full"]).0, 2);
+    assert_eq!(seedrush(&["mine", "2", "abcdf", "--backend", "cuda"]).0, 2);
+}
+
+#[test]
+fn bench_has_rows_for_a_gpu_that_is_named() {
+    let Some(gpu) = software() else { return };
+    let words = ["bench", "--backend", "gpu", "--gpu", &gpu, "--seconds", "0.2", "--json"];
+    let (code, out, err) = seedrush(&words);
+    assert_eq!(code, 0, "{err}");
+    let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 6, "{out}");
+    for row in rows {
+        assert_eq!(row["backend"], "gpu");
+        assert!(row["candidates"].as_u64().unwrap() > 0, "{row}");
+    }
+}
