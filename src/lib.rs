@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod cpu;
 pub mod plan;
+pub mod proto;
 mod puzzle;
 mod seeds;
 pub mod span;
