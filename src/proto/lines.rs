@@ -10,9 +10,11 @@ pub enum State {
     Waiting,
     /// Leases are out.
     Running,
-    /// With a result.
-    Done,
-    /// Without one.
+    /// With everything that was wanted.
+    Finished,
+    /// Everything is searched, and it was not there.
+    Exhausted,
+    /// Someone cancelled it.
     Cancelled,
 }
 
@@ -34,7 +36,7 @@ pub struct JobLine {
     /// Leases in a row.
     pub priority: u32,
     /// Whose solution it was; 0 for nobody's.
-    pub winner: u32,
+    pub winner: u64,
     /// The outcome.
     pub result: String,
 }
@@ -43,7 +45,7 @@ pub struct JobLine {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientLine {
     /// Its id.
-    pub client: u32,
+    pub client: u64,
     /// Its name.
     pub name: String,
     /// Where it is.
@@ -64,12 +66,17 @@ pub struct ClientLine {
     pub standing: String,
     /// Whether it is there now.
     pub connected: bool,
+    /// Leases that it holds.
+    pub leases: u32,
+    /// Leases of it that were audited and found good.
+    pub audits: u64,
 }
 
-const STATES: [(wire::State, State); 4] = [
+const STATES: [(wire::State, State); 5] = [
     (wire::State::Waiting, State::Waiting),
     (wire::State::Running, State::Running),
-    (wire::State::Done, State::Done),
+    (wire::State::Finished, State::Finished),
+    (wire::State::Exhausted, State::Exhausted),
     (wire::State::Cancelled, State::Cancelled),
 ];
 
@@ -121,6 +128,8 @@ impl From<ClientLine> for wire::Client {
             false_hits: line.false_hits,
             standing: line.standing,
             connected: line.connected,
+            leases: line.leases,
+            audits: line.audits,
         }
     }
 }
@@ -141,6 +150,8 @@ impl TryFrom<wire::Client> for ClientLine {
             false_hits: wire.false_hits,
             standing: text("standing", wire.standing, MAX_TITLE)?,
             connected: wire.connected,
+            leases: wire.leases,
+            audits: wire.audits,
         })
     }
 }

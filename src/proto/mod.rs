@@ -17,9 +17,11 @@ mod wire {
 }
 
 pub use lines::{ClientLine, JobLine, State};
-pub use reply::{Answer, Grant, Judgement, Notice, Reason, Refused, Reply, Welcome};
+pub use reply::{
+    Answer, Grant, Held, JobEnd, News, Notice, Over, Reason, Refused, Reply, Verdict, Welcome,
+};
 pub use request::{Call, Hello, Progress, Request, Submit};
-pub use work::{Md5Part, Work};
+pub use work::{Md5Part, Squares, Work};
 
 use fields::clean;
 
@@ -45,6 +47,9 @@ pub const MAX_HITS: usize = 64;
 
 /// Digits of a string in one description: leaves a datagram room for a notice.
 pub const MAX_PART_DIGITS: usize = 700;
+
+/// Most leases that a client may hold.
+pub const MAX_HELD: usize = 16;
 
 /// Longest name of a client, and of a backend, in bytes.
 pub const MAX_NAME: usize = 64;

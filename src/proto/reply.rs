@@ -2,8 +2,8 @@
 
 use super::fields::{from_wire, narrow, text, to_wire, wide, wrong};
 use super::wire::{self, reply::Body};
-use super::work::{Md5Part, Work, squares};
-use super::{ClientLine, JobLine, MAX_COOKIE, MAX_RESULT, MAX_TEXT, ProtoError};
+use super::work::{Md5Part, Squares, Work};
+use super::{ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError};
 use crate::puzzle::MAX_SEED_CHARACTERS;
 use crate::span::Span;
 use prost::Message as _;
@@ -41,12 +41,7 @@ pub enum Answer {
         work: Work,
     },
     /// What the server makes of progress.
-    Verdict {
-        /// Its word.
-        judgement: Judgement,
-        /// Units of the lease that are still wanted, from its start.
-        length: u64,
-    },
+    Verdict(Verdict),
     /// Done.
     Ok,
     /// The number of the new job.
@@ -63,11 +58,28 @@ pub struct Welcome {
     /// The newest version that both speak.
     pub version: u32,
     /// The client's id.
-    pub client: u32,
+    pub client: u64,
     /// Goes with every request from now on.
     pub session: u64,
     /// Drawn when the server started.
     pub server: u64,
+    /// What the client holds still.
+    pub held: Vec<Held>,
+}
+
+/// A lease as the server sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its number.
+    pub lease: u32,
+    /// Names this lending.
+    pub epoch: u64,
+    /// The job.
+    pub job: u64,
+    /// Everything before this unit counts.
+    pub done: u128,
+    /// One past the last unit.
+    pub end: u128,
 }
 
 /// Why not.
@@ -103,47 +115,80 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Its number.
-    pub lease: u64,
+    pub lease: u32,
     /// Names this lending.
     pub epoch: u64,
     /// The job.
     pub job: u64,
     /// The units; not empty, fewer than 2^64.
     pub span: Span,
-    /// From how many zero bits on a hit is reported; 0: solutions only.
-    pub share_bits: u32,
-    /// Progress is due at least this often.
-    pub renew: Duration,
+    /// From how many zero bits on a nonce is a share; `None` for jobs without shares.
+    pub share_bits: Option<u32>,
+    /// Solutions after which the lease may end early; 0 for never.
+    pub wanted: u32,
+    /// Without progress for this long the lease ends.
+    pub patience: Duration,
 }
 
 /// The word on progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judgement {
-    /// It counts.
-    Accepted,
-    /// Not this client's lease, or not any more.
-    Stale,
-    /// A hit that is none.
-    False,
+pub struct Verdict {
+    /// How the lease goes on; `None`: it is over.
+    pub lease: Option<Held>,
+    /// Hits that are new solutions.
+    pub solutions: u32,
+    /// Hits that are none.
+    pub false_hits: u32,
+    /// Set when the job has ended.
+    pub job_end: Option<JobEnd>,
 }
 
-/// A job is over, or the server closes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobEnd {
+    /// All that was wanted is there.
+    Finished,
+    /// Everything is searched, and it was not there.
+    Exhausted,
+    /// Someone cancelled it.
+    Cancelled,
+}
+
+/// What a client should know without asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Counts from 1.
+    /// Counts from 1 for each client; 0: need not be acknowledged.
     pub number: u64,
-    /// The job; 0 for all.
+    /// What.
+    pub what: News,
+}
+
+/// What a client should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A job is over.
+    Over(Over),
+    /// The server ends, after this job if there was one.
+    Closing(Over),
+    /// Ask again now, there is work.
+    Wake,
+    /// A lease ends earlier now.
+    Trimmed(Held),
+    /// A lease is over.
+    Revoked(Held),
+}
+
+/// The end of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Over {
+    /// Which; 0 for none.
     pub job: u64,
-    /// Whether a solution was found.
-    pub solved: bool,
-    /// Whose it was; 0 for nobody's.
-    pub winner: u32,
+    /// How; `None` if it has not ended.
+    pub end: Option<JobEnd>,
+    /// The client whose solution ended it; 0 for nobody's.
+    pub winner: u64,
     /// The first solution.
     pub seed: String,
-    /// The outcome of other jobs.
-    pub result: String,
-    /// Nothing else comes from this server.
-    pub closing: bool,
 }
 
 impl Reply {
@@ -184,10 +229,11 @@ const REASONS: [(wire::Reason, Reason); 7] = [
     (wire::Reason::Session, Reason::Session),
 ];
 
-const JUDGEMENTS: [(wire::Judgement, Judgement); 3] = [
-    (wire::Judgement::Accepted, Judgement::Accepted),
-    (wire::Judgement::Stale, Judgement::Stale),
-    (wire::Judgement::False, Judgement::False),
+const ENDS: [(wire::JobEnd, Option<JobEnd>); 4] = [
+    (wire::JobEnd::Unspecified, None),
+    (wire::JobEnd::Finished, Some(JobEnd::Finished)),
+    (wire::JobEnd::Exhausted, Some(JobEnd::Exhausted)),
+    (wire::JobEnd::Cancelled, Some(JobEnd::Cancelled)),
 ];
 
 impl From<Answer> for Body {
@@ -198,6 +244,7 @@ impl From<Answer> for Body {
                 client: w.client,
                 session: w.session,
                 server: w.server,
+                held: w.held.into_iter().map(wire::Held::from).collect(),
             }),
             Answer::Refused(Refused { reason, text }) => Self::Refused(wire::Refused {
                 reason: to_wire(&REASONS, &reason).unwrap_or_default().into(),
@@ -207,10 +254,7 @@ impl From<Answer> for Body {
             Answer::Grant(grant) => Self::Grant(grant.into()),
             Answer::Wait(time) => Self::Wait(wire::Wait { millis: millis(time) }),
             Answer::Description { job, work } => Self::Description(describe(job, work)),
-            Answer::Verdict { judgement, length } => Self::Verdict(wire::Verdict {
-                judgement: to_wire(&JUDGEMENTS, &judgement).unwrap_or_default().into(),
-                length,
-            }),
+            Answer::Verdict(verdict) => Self::Verdict(verdict.into()),
             Answer::Ok => Self::Ok(wire::Ok {}),
             Answer::Submitted(job) => Self::Submitted(wire::Submitted { job }),
             Answer::Jobs(jobs, next) => Self::Jobs(wire::JobList {
@@ -230,12 +274,7 @@ impl TryFrom<Body> for Answer {
 
     fn try_from(body: Body) -> Result<Self, ProtoError> {
         Ok(match body {
-            Body::Welcome(w) => Self::Welcome(Welcome {
-                version: w.version,
-                client: w.client,
-                session: w.session,
-                server: w.server,
-            }),
+            Body::Welcome(welcome) => Self::Welcome(welcome.try_into()?),
             Body::Refused(refused) => Self::Refused(Refused {
                 reason: from_wire("reason", &REASONS, wire::Reason::try_from(refused.reason).ok())?,
                 text: text("text", refused.text, MAX_TEXT)?,
@@ -247,14 +286,7 @@ impl TryFrom<Body> for Answer {
             Body::Grant(grant) => Self::Grant(grant.try_into()?),
             Body::Wait(wait) => Self::Wait(Duration::from_millis(wait.millis.into())),
             Body::Description(description) => described(description)?,
-            Body::Verdict(verdict) => Self::Verdict {
-                judgement: from_wire(
-                    "judgement",
-                    &JUDGEMENTS,
-                    wire::Judgement::try_from(verdict.judgement).ok(),
-                )?,
-                length: verdict.length,
-            },
+            Body::Verdict(verdict) => Self::Verdict(verdict.try_into()?),
             Body::Ok(_) => Self::Ok,
             Body::Submitted(submitted) => Self::Submitted(submitted.job),
             Body::Jobs(list) => {
@@ -278,9 +310,7 @@ fn describe(job: u64, work: Work) -> wire::Description {
     use wire::description::Kind;
     let kind = match work {
         Work::Md5Search(part) => Kind::Md5Search(part.into()),
-        Work::SumOfSquares { first, last } => {
-            Kind::SumOfSquares(wire::SumOfSquares { first, last })
-        }
+        Work::SumOfSquares(sum) => Kind::SumOfSquares(sum.into()),
     };
     wire::Description { job, kind: Some(kind) }
 }
@@ -289,9 +319,53 @@ fn described(wire: wire::Description) -> Result<Answer, ProtoError> {
     use wire::description::Kind;
     let work = match wire.kind.ok_or(ProtoError::NoBody)? {
         Kind::Md5Search(part) => Work::Md5Search(Md5Part::try_from(part)?),
-        Kind::SumOfSquares(range) => squares(range)?,
+        Kind::SumOfSquares(sum) => Work::SumOfSquares(Squares::try_from(sum)?),
     };
     Ok(Answer::Description { job: wire.job, work })
+}
+
+impl TryFrom<wire::Welcome> for Welcome {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Welcome) -> Result<Self, ProtoError> {
+        if wire.held.len() > MAX_HELD {
+            return Err(wrong("held", "more than 16"));
+        }
+        let held: Result<_, _> = wire.held.into_iter().map(Held::try_from).collect();
+        Ok(Self {
+            version: wire.version,
+            client: wire.client,
+            session: wire.session,
+            server: wire.server,
+            held: held?,
+        })
+    }
+}
+
+impl From<Held> for wire::Held {
+    fn from(held: Held) -> Self {
+        Self {
+            lease: held.lease,
+            epoch: held.epoch,
+            job: held.job,
+            done: wide(held.done),
+            end: wide(held.end),
+        }
+    }
+}
+
+impl TryFrom<wire::Held> for Held {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Held) -> Result<Self, ProtoError> {
+        Ok(Self {
+            lease: wire.lease,
+            epoch: wire.epoch,
+            job: wire.job,
+            done: narrow("done", wire.done)?,
+            end: narrow("end", wire.end)?,
+        })
+    }
 }
 
 impl From<Grant> for wire::Grant {
@@ -303,7 +377,8 @@ impl From<Grant> for wire::Grant {
             start: wide(grant.span.start()),
             length: grant.span.len() as u64,
             share_bits: grant.share_bits,
-            renew_millis: millis(grant.renew),
+            wanted: grant.wanted,
+            patience_millis: millis(grant.patience),
         }
     }
 }
@@ -314,8 +389,11 @@ impl TryFrom<wire::Grant> for Grant {
     fn try_from(wire: wire::Grant) -> Result<Self, ProtoError> {
         let start = narrow("start", wire.start)?;
         let end = start.checked_add(wire.length.into());
-        if wire.length == 0 || wire.share_bits > 128 || wire.renew_millis == 0 {
-            return Err(wrong("grant", "no length, no time to renew, or over 128 share bits"));
+        if wire.length == 0 || wire.patience_millis == 0 {
+            return Err(wrong("grant", "no length, or no patience"));
+        }
+        if wire.share_bits.is_some_and(|bits| bits > 128) {
+            return Err(wrong("share_bits", "over 128"));
         }
         Ok(Self {
             lease: wire.lease,
@@ -323,22 +401,47 @@ impl TryFrom<wire::Grant> for Grant {
             job: wire.job,
             span: Span::new(start, end.ok_or_else(|| wrong("length", "beyond 2^128"))?),
             share_bits: wire.share_bits,
-            renew: Duration::from_millis(wire.renew_millis.into()),
+            wanted: wire.wanted,
+            patience: Duration::from_millis(wire.patience_millis.into()),
+        })
+    }
+}
+
+impl From<Verdict> for wire::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            lease: verdict.lease.map(wire::Held::from),
+            solutions: verdict.solutions,
+            false_hits: verdict.false_hits,
+            job_end: to_wire(&ENDS, &verdict.job_end).unwrap_or_default().into(),
+        }
+    }
+}
+
+impl TryFrom<wire::Verdict> for Verdict {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Verdict) -> Result<Self, ProtoError> {
+        Ok(Self {
+            lease: wire.lease.map(Held::try_from).transpose()?,
+            solutions: wire.solutions,
+            false_hits: wire.false_hits,
+            job_end: from_wire("job_end", &ENDS, wire::JobEnd::try_from(wire.job_end).ok())?,
         })
     }
 }
 
 impl From<Notice> for wire::Notice {
     fn from(notice: Notice) -> Self {
-        Self {
-            number: notice.number,
-            job: notice.job,
-            solved: notice.solved,
-            winner: notice.winner,
-            seed: notice.seed,
-            result: notice.result,
-            closing: notice.closing,
-        }
+        use wire::notice::What;
+        let what = match notice.what {
+            News::Over(over) => What::Over(over.into()),
+            News::Closing(over) => What::Closing(over.into()),
+            News::Wake => What::Wake(wire::Wake {}),
+            News::Trimmed(held) => What::Trimmed(held.into()),
+            News::Revoked(held) => What::Revoked(held.into()),
+        };
+        Self { number: notice.number, what: Some(what) }
     }
 }
 
@@ -346,14 +449,38 @@ impl TryFrom<wire::Notice> for Notice {
     type Error = ProtoError;
 
     fn try_from(wire: wire::Notice) -> Result<Self, ProtoError> {
+        use wire::notice::What;
+        let what = match wire.what.ok_or(ProtoError::NoBody)? {
+            What::Over(over) => News::Over(over.try_into()?),
+            What::Closing(over) => News::Closing(over.try_into()?),
+            What::Wake(_) => News::Wake,
+            What::Trimmed(held) => News::Trimmed(held.try_into()?),
+            What::Revoked(held) => News::Revoked(held.try_into()?),
+        };
+        Ok(Self { number: wire.number, what })
+    }
+}
+
+impl From<Over> for wire::Over {
+    fn from(over: Over) -> Self {
+        Self {
+            job: over.job,
+            end: to_wire(&ENDS, &over.end).unwrap_or_default().into(),
+            winner: over.winner,
+            seed: over.seed,
+        }
+    }
+}
+
+impl TryFrom<wire::Over> for Over {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Over) -> Result<Self, ProtoError> {
         Ok(Self {
-            number: wire.number,
             job: wire.job,
-            solved: wire.solved,
+            end: from_wire("end", &ENDS, wire::JobEnd::try_from(wire.end).ok())?,
             winner: wire.winner,
             seed: text("seed", wire.seed, MAX_SEED_CHARACTERS)?,
-            result: text("result", wire.result, MAX_RESULT)?,
-            closing: wire.closing,
         })
     }
 }

@@ -1,20 +1,21 @@
 //! What clients say.
 
-use super::fields::{amount, key, narrow, text, wide, wrong};
+use super::fields::{from_wire, key, narrow, text, to_wire, wide, wrong};
 use super::wire::{self, request::Body};
-use super::work::{Md5Part, Work, squares};
+use super::work::{Md5Part, Squares, Work};
 use super::{MAX_COOKIE, MAX_HITS, MAX_NAME, ProtoError};
+use crate::jobs::JobKind;
 use crate::span::Span;
 use prost::Message as _;
 
-/// Longest value of a partial sum, in bytes.
-const MAX_VALUE: usize = 32;
+/// Longest partial sum, in bytes.
+const MAX_SUM: usize = 32;
 
 /// Most threads that a client may say it has.
 const MAX_THREADS: u32 = 1 << 20;
 
 /// A request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Grows by one; the reply carries it too.
     pub number: u64,
@@ -29,7 +30,7 @@ pub struct Request {
 }
 
 /// What is wanted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Let me in.
     Hello(Hello),
@@ -75,27 +76,31 @@ pub struct Hello {
     pub backend: String,
     /// How many threads that has.
     pub threads: u32,
+    /// Candidates a second, as far as known; 0 if not.
+    pub rate_hint: u64,
+    /// The kinds of jobs that it can do.
+    pub kinds: Vec<JobKind>,
 }
 
 /// What was done of a lease.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The lease.
-    pub lease: u64,
+    pub lease: u32,
     /// Its epoch.
     pub epoch: u64,
     /// Its job.
     pub job: u64,
-    /// What is done: it begins where the lease begins.
+    /// What is done since the last verdict.
     pub done: Span,
     /// Whether the client lets go of the lease.
     pub finished: bool,
-    /// Solutions and shares not sent before.
+    /// Solutions, none of them before `done`.
     pub hits: Vec<u128>,
-    /// What came out of the units done, for jobs that compute something.
-    pub value: Vec<u8>,
-    /// Units a second, as the client sees it.
-    pub rate: f64,
+    /// The shares in `done`.
+    pub shares: Vec<u128>,
+    /// The sum over `done`, big-endian, for jobs that add up.
+    pub sum: Vec<u8>,
 }
 
 /// A new job.
@@ -144,6 +149,11 @@ impl Request {
         })
     }
 }
+
+const KINDS: [(wire::Kind, JobKind); 2] = [
+    (wire::Kind::Md5Search, JobKind::Md5Search),
+    (wire::Kind::SumOfSquares, JobKind::SumOfSquares),
+];
 
 impl From<Call> for Body {
     fn from(call: Call) -> Self {
@@ -194,6 +204,12 @@ impl From<Hello> for wire::Hello {
             name: hello.name,
             backend: hello.backend,
             threads: hello.threads,
+            rate_hint: hello.rate_hint,
+            kinds: hello
+                .kinds
+                .iter()
+                .filter_map(|kind| to_wire(&KINDS, kind).map(i32::from))
+                .collect(),
         }
     }
 }
@@ -205,6 +221,12 @@ impl TryFrom<wire::Hello> for Hello {
         if wire.threads > MAX_THREADS {
             return Err(wrong("threads", "too many"));
         }
+        // A newer client may know kinds that this program does not.
+        let kinds = wire.kinds.iter().filter_map(|&kind| wire::Kind::try_from(kind).ok());
+        let mut kinds: Vec<_> =
+            kinds.filter_map(|kind| from_wire("kinds", &KINDS, Some(kind)).ok()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
         Ok(Self {
             oldest_version: wire.oldest_version,
             newest_version: wire.newest_version,
@@ -212,6 +234,8 @@ impl TryFrom<wire::Hello> for Hello {
             name: text("name", wire.name, MAX_NAME)?,
             backend: text("backend", wire.backend, MAX_NAME)?,
             threads: wire.threads,
+            rate_hint: wire.rate_hint,
+            kinds,
         })
     }
 }
@@ -220,16 +244,17 @@ impl From<Progress> for wire::Progress {
     fn from(progress: Progress) -> Self {
         let start = progress.done.start();
         let offset = |nonce: &u128| u64::try_from(nonce.checked_sub(start)?).ok();
+        let offsets = |nonces: &[u128]| nonces.iter().filter_map(offset).collect();
         Self {
             lease: progress.lease,
             epoch: progress.epoch,
             job: progress.job,
             done: progress.done.len() as u64,
             finished: progress.finished,
-            hits: progress.hits.iter().filter_map(offset).collect(),
+            hits: offsets(&progress.hits),
+            shares: offsets(&progress.shares),
             start: wide(start),
-            value: progress.value,
-            rate: progress.rate,
+            sum: progress.sum,
         }
     }
 }
@@ -238,17 +263,19 @@ impl TryFrom<wire::Progress> for Progress {
     type Error = ProtoError;
 
     fn try_from(wire: wire::Progress) -> Result<Self, ProtoError> {
-        if wire.hits.len() > MAX_HITS {
-            return Err(wrong("hits", "more than 64"));
+        if wire.hits.len() + wire.shares.len() > MAX_HITS {
+            return Err(wrong("hits", "more than 64 with the shares"));
         }
-        if wire.value.len() > MAX_VALUE {
-            return Err(wrong("value", "too long"));
+        if wire.sum.len() > MAX_SUM {
+            return Err(wrong("sum", "too long"));
         }
         let start = narrow("start", wire.start)?;
         let beyond = |units: u64, field| {
             start.checked_add(units.into()).ok_or_else(|| wrong(field, "beyond 2^128"))
         };
         let hits: Result<_, _> = wire.hits.iter().map(|&units| beyond(units, "hits")).collect();
+        let shares: Result<_, _> =
+            wire.shares.iter().map(|&units| beyond(units, "shares")).collect();
         Ok(Self {
             lease: wire.lease,
             epoch: wire.epoch,
@@ -256,8 +283,8 @@ impl TryFrom<wire::Progress> for Progress {
             done: Span::new(start, beyond(wire.done, "done")?),
             finished: wire.finished,
             hits: hits?,
-            value: wire.value,
-            rate: amount("rate", wire.rate)?,
+            shares: shares?,
+            sum: wire.sum,
         })
     }
 }
@@ -267,9 +294,7 @@ impl From<Submit> for wire::Submit {
         use wire::submit::Kind;
         let kind = match submit.work {
             Work::Md5Search(part) => Kind::Md5Search(part.into()),
-            Work::SumOfSquares { first, last } => {
-                Kind::SumOfSquares(wire::SumOfSquares { first, last })
-            }
+            Work::SumOfSquares(sum) => Kind::SumOfSquares(sum.into()),
         };
         Self { key: submit.key.to_vec(), kind: Some(kind), priority: submit.priority }
     }
@@ -288,7 +313,7 @@ impl TryFrom<wire::Submit> for Submit {
                 }
                 Work::Md5Search(part)
             }
-            Kind::SumOfSquares(range) => squares(range)?,
+            Kind::SumOfSquares(sum) => Work::SumOfSquares(Squares::try_from(sum)?),
         };
         let priority = wire.priority.max(1);
         if priority > 100 {

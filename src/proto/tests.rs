@@ -1,4 +1,5 @@
 use super::*;
+use crate::jobs::JobKind;
 use crate::puzzle::{Difficulty, Encoding};
 use crate::seeds::Layout;
 use crate::span::Span;
@@ -13,6 +14,8 @@ fn hello() -> Hello {
         name: "box".into(),
         backend: "cpu avx2".into(),
         threads: 8,
+        rate_hint: 300,
+        kinds: vec![JobKind::Md5Search, JobKind::SumOfSquares],
     }
 }
 
@@ -37,8 +40,8 @@ fn progress() -> Progress {
         done: Span::with_len(1 << 70, 4096),
         finished: true,
         hits: vec![1 << 70, (1 << 70) + 4095],
-        value: vec![1, 0],
-        rate: 1.5e9,
+        shares: vec![(1 << 70) + 5],
+        sum: vec![1, 0],
     }
 }
 
@@ -51,7 +54,7 @@ fn reply(answer: Answer) -> Reply {
 }
 
 fn calls() -> Vec<Call> {
-    let squares = Work::SumOfSquares { first: 1, last: u64::MAX };
+    let squares = Work::SumOfSquares(Squares { first: 1, last: 1 << 64 });
     vec![
         Call::Hello(hello()),
         Call::Ask,
@@ -68,14 +71,23 @@ fn calls() -> Vec<Call> {
     ]
 }
 
+fn held() -> Held {
+    Held { lease: 1, epoch: 2, job: 3, done: 4, end: u128::MAX }
+}
+
+fn over() -> Over {
+    Over { job: 1, end: Some(JobEnd::Finished), winner: 3, seed: "ab".into() }
+}
+
 fn grant() -> Grant {
     Grant {
         lease: 1,
         epoch: 2,
         job: 3,
         span: Span::with_len(u128::MAX - 5, 5),
-        share_bits: 20,
-        renew: Duration::from_millis(2500),
+        share_bits: Some(0),
+        wanted: 1,
+        patience: Duration::from_millis(2500),
     }
 }
 
@@ -106,19 +118,32 @@ fn client_line() -> ClientLine {
         false_hits: 1,
         standing: "doubted: two shares of sixty-four".into(),
         connected: true,
+        leases: 2,
+        audits: 9,
     }
 }
 
 fn answers() -> Vec<Answer> {
     vec![
-        Answer::Welcome(Welcome { version: 1, client: 3, session: 4, server: 5 }),
+        Answer::Welcome(Welcome {
+            version: 1,
+            client: 3,
+            session: 4,
+            server: 5,
+            held: vec![held()],
+        }),
         Answer::Refused(Refused { reason: Reason::Banned, text: "three false solutions".into() }),
         Answer::Challenge(vec![7; 16]),
         Answer::Grant(grant()),
         Answer::Wait(Duration::from_millis(300)),
         Answer::Description { job: 1, work: Work::Md5Search(part()) },
-        Answer::Description { job: 2, work: Work::SumOfSquares { first: 0, last: 9 } },
-        Answer::Verdict { judgement: Judgement::Stale, length: 9 },
+        Answer::Description { job: 2, work: Work::SumOfSquares(Squares { first: 0, last: 9 }) },
+        Answer::Verdict(Verdict {
+            lease: Some(held()),
+            solutions: 1,
+            false_hits: 2,
+            job_end: Some(JobEnd::Exhausted),
+        }),
         Answer::Ok,
         Answer::Submitted(4),
         Answer::Jobs(vec![job_line(); 2], 2),
@@ -141,16 +166,19 @@ fn every_message_survives_the_way_there_and_back() {
         }
     }
     for answer in answers() {
-        let notice = Notice { number: 2, solved: true, winner: 3, seed: "ab".into(), ..notice() };
-        for notice in [None, Some(notice)] {
+        let news = [
+            News::Over(over()),
+            News::Closing(Over::default()),
+            News::Wake,
+            News::Trimmed(held()),
+            News::Revoked(held()),
+        ];
+        for what in news {
+            let notice = Some(Notice { number: 2, what });
             let reply = Reply { notice, ..reply(answer.clone()) };
             assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
         }
     }
-}
-
-fn notice() -> Notice {
-    Notice { number: 1, job: 1, ..Notice::default() }
 }
 
 /// The bytes on the wire may never change: programs that are out there read them.
@@ -191,22 +219,21 @@ fn the_largest_messages_fit_a_datagram() {
         job: u64::MAX,
         done: Span::with_len(u128::MAX - u128::from(u64::MAX), u64::MAX.into()),
         hits: vec![u128::MAX - 1; MAX_HITS],
-        value: vec![255; 32],
+        shares: vec![],
+        sum: vec![255; 32],
         ..progress()
     };
     let largest = Request { number: u64::MAX, session: u64::MAX, ..request(Call::Progress(full)) };
     assert!(largest.encode(0).len() <= MAX_DATAGRAM);
 
     let part = Md5Part { digits: "f".repeat(MAX_PART_DIGITS), string_length: 10_000, ..part() };
-    let notice = Notice {
-        number: u64::MAX,
+    let over = Over {
         job: u64::MAX,
-        solved: true,
-        winner: u32::MAX,
+        end: Some(JobEnd::Cancelled),
+        winner: u64::MAX,
         seed: "f".repeat(128),
-        result: "9".repeat(MAX_RESULT),
-        closing: true,
     };
+    let notice = Notice { number: u64::MAX, what: News::Closing(over) };
     let answer = Answer::Description { job: u64::MAX, work: Work::Md5Search(part) };
     let reply = Reply { number: u64::MAX, notice: Some(notice), answer: Some(answer) };
     assert!(reply.encode().len() <= MAX_DATAGRAM);
@@ -226,9 +253,7 @@ fn limits_are_kept() {
         Call::Hello(Hello { backend: "\u{1b}[2J".into(), ..hello() }),
         Call::Hello(Hello { threads: u32::MAX, ..hello() }),
         Call::Progress(Progress { hits: vec![1 << 70; MAX_HITS + 1], ..progress() }),
-        Call::Progress(Progress { value: vec![0; 33], ..progress() }),
-        Call::Progress(Progress { rate: f64::NAN, ..progress() }),
-        Call::Progress(Progress { rate: -1.0, ..progress() }),
+        Call::Progress(Progress { sum: vec![0; 33], ..progress() }),
     ];
     for call in bad_calls {
         let bytes = request(call.clone()).encode(0);
@@ -249,7 +274,8 @@ fn limits_are_kept() {
     }
     let bad_answers = [
         Answer::Grant(Grant { span: Span::new(5, 5), ..grant() }),
-        Answer::Grant(Grant { share_bits: 129, ..grant() }),
+        Answer::Grant(Grant { patience: Duration::ZERO, ..grant() }),
+        Answer::Grant(Grant { share_bits: Some(129), ..grant() }),
         Answer::Challenge(vec![0; 17]),
         Answer::Refused(Refused { reason: Reason::Full, text: "x".repeat(301) }),
         Answer::Jobs(vec![JobLine { done: f64::INFINITY, ..job_line() }], 0),

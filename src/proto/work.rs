@@ -1,25 +1,32 @@
 //! What a job is, on the wire.
 
-use super::fields::{from_wire, to_wire, wrong};
+use super::fields::{from_wire, narrow, to_wire, wide, wrong};
 use super::{ProtoError, wire};
 use crate::puzzle::{Difficulty, Encoding, MAX_STRING_DIGITS, Puzzle, PuzzleError};
 use crate::seeds::Layout;
 
 /// Most solutions that a job may ask for.
-const MAX_SOLUTIONS: u32 = 1000;
+const MAX_SOLUTIONS: u32 = 10_000;
+
+/// The largest number that may be squared.
+const LAST_NUMBER: u128 = 1 << 64;
 
 /// The work of a job, or of a string too long for one message a part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Seeds for a puzzle.
     Md5Search(Md5Part),
-    /// The sum of the squares of all whole numbers from `first` to `last`.
-    SumOfSquares {
-        /// The first number.
-        first: u64,
-        /// The last number, not below the first.
-        last: u64,
-    },
+    /// A sum.
+    SumOfSquares(Squares),
+}
+
+/// The sum of the squares of all whole numbers from `first` to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Squares {
+    /// The first number.
+    pub first: u128,
+    /// The last number, not below the first, at most 2^64.
+    pub last: u128,
 }
 
 /// A puzzle, with a part of its string.
@@ -125,7 +132,7 @@ impl TryFrom<wire::Md5Search> for Md5Part {
             return Err(wrong("digits", "not hex digits"));
         }
         if !(1..=MAX_SOLUTIONS).contains(&wire.solutions) {
-            return Err(wrong("solutions", "not from 1 to 1000"));
+            return Err(wrong("solutions", "not from 1 to 10,000"));
         }
         let encoding = from_wire("encoding", &ENCODINGS, encoding)?;
         if wire.seed_prefix && encoding != Encoding::Text {
@@ -144,10 +151,20 @@ impl TryFrom<wire::Md5Search> for Md5Part {
     }
 }
 
-/// The numbers of a sum, in order.
-pub(super) fn squares(wire: wire::SumOfSquares) -> Result<Work, ProtoError> {
-    if wire.first > wire.last {
-        return Err(wrong("last", "below the first"));
+impl From<Squares> for wire::SumOfSquares {
+    fn from(squares: Squares) -> Self {
+        Self { first: wide(squares.first), last: wide(squares.last) }
     }
-    Ok(Work::SumOfSquares { first: wire.first, last: wire.last })
+}
+
+impl TryFrom<wire::SumOfSquares> for Squares {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::SumOfSquares) -> Result<Self, ProtoError> {
+        let (first, last) = (narrow("first", wire.first)?, narrow("last", wire.last)?);
+        if first > last || last > LAST_NUMBER {
+            return Err(wrong("last", "below the first, or over 2^64"));
+        }
+        Ok(Self { first, last })
+    }
 }
