@@ -1,7 +1,9 @@
 //! seedrush
 #![allow(missing_docs)]
 pub mod backend;
+pub mod coordinator;
 pub mod cpu;
+pub mod jobs;
 pub mod plan;
 pub mod proto;
 mod puzzle;
