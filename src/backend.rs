@@ -101,6 +101,12 @@ impl Control {
         self.filter_bits
     }
 
+    /// Nonces from `end` on are not wanted any more; what is claimed of them is still searched.
+    pub fn cut(&self, end: u128) {
+        let mut state = self.state();
+        state.limit = state.limit.min(end);
+    }
+
     /// Asks every backend to stop soon; what they have finished still counts.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
@@ -138,7 +144,7 @@ impl Control {
         let solutions = state.hits.iter().filter(|(_, bits)| **bits >= target);
         if let Some(last) = self.wanted.checked_sub(1).and_then(|n| solutions.map(|s| *s.0).nth(n))
         {
-            state.limit = last + 1;
+            state.limit = state.limit.min(last + 1);
         }
         drop(state);
         self.tested.fetch_add(u64::try_from(span.len()).unwrap_or(u64::MAX), Ordering::Relaxed);

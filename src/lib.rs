@@ -4,6 +4,7 @@ pub mod backend;
 pub mod coordinator;
 pub mod cpu;
 pub mod jobs;
+pub mod net;
 pub mod plan;
 pub mod proto;
 mod puzzle;

@@ -68,8 +68,8 @@ pub struct ClientLine {
     pub connected: bool,
     /// Leases that it holds.
     pub leases: u32,
-    /// Leases of it that were audited and found good.
-    pub audits: u64,
+    /// Leases of it that have ended.
+    pub finished: u64,
 }
 
 const STATES: [(wire::State, State); 5] = [
@@ -129,7 +129,7 @@ impl From<ClientLine> for wire::Client {
             standing: line.standing,
             connected: line.connected,
             leases: line.leases,
-            audits: line.audits,
+            finished: line.finished,
         }
     }
 }
@@ -151,7 +151,7 @@ impl TryFrom<wire::Client> for ClientLine {
             standing: text("standing", wire.standing, MAX_TITLE)?,
             connected: wire.connected,
             leases: wire.leases,
-            audits: wire.audits,
+            finished: wire.finished,
         })
     }
 }
