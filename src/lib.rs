@@ -1,6 +1,8 @@
 //! seedrush
 #![allow(missing_docs)]
 pub mod backend;
+#[doc(hidden)]
+pub mod cli;
 pub mod coordinator;
 pub mod cpu;
 pub mod jobs;

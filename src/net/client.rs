@@ -101,11 +101,13 @@ pub async fn run(
     let ending = loop {
         engine.fill();
         let step = tokio::select! {
+            // News first: a connection that ends after them is no loss.
+            biased;
+            Some(what) = news.recv() => engine.told(what, &show),
             Ok(()) = status.changed() => {
                 let now = status.borrow_and_update().clone();
                 engine.connection(now, &show)
             }
-            Some(what) = news.recv() => engine.told(what, &show),
             Some(Ok(asked)) = engine.asks.join_next() => engine.answered(asked, &show),
             Some(Ok((key, reported))) = engine.reports.join_next() => engine.reported(key, reported),
             Some(error) = failures.recv() => Some(Ending::Broken(error.to_string())),

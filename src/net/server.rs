@@ -3,7 +3,7 @@
 
 use super::hub::{Hub, Outlets, ServerEvent};
 use super::{FAREWELL_TIME, classic, tcp, udp};
-use crate::coordinator::{Audit, Config, JobId};
+use crate::coordinator::{Audit, Config};
 use crate::jobs::JobSpec;
 use crate::proto::Over;
 use std::future::Future;
@@ -164,29 +164,4 @@ async fn audit(hub: Arc<Hub>, mut audits: mpsc::UnboundedReceiver<Audit>) {
             hub.audited(&result);
         }
     }
-}
-
-impl Hub {
-    /// One line on how a job stands: clients, rate, tested and, for a puzzle, the chance so far.
-    pub fn status_line(&self, job: Option<JobId>) -> String {
-        let (totals, status) = self
-            .with(|coordinator, _| (coordinator.totals(), job.and_then(|j| coordinator.job(j))));
-        let mut line =
-            format!("{} clients, {}/s", totals.clients, amount(totals.search_rate as f64));
-        if let Some(status) = status {
-            line += &format!(", {} tested", amount(status.done as f64));
-            if let Some(chance) = status.chance {
-                line += &format!(", chance so far {:.1} %", chance * 100.0);
-            }
-        }
-        line
-    }
-}
-
-/// A number with a unit that people can read.
-pub fn amount(number: f64) -> String {
-    let units = ["", " k", " M", " G", " T", " P", " E"];
-    let power = (number.max(1.0).log10() / 3.0).floor().min(6.0);
-    let digits = usize::from(power > 0.0);
-    format!("{:.digits$}{}", number / 1000f64.powf(power), units[power as usize])
 }

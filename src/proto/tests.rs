@@ -187,12 +187,14 @@ fn golden_bytes() {
     let requests = [
         (
             Call::Hello(hello()),
-            "08051009180122010182012e080110011a10303132333435363738396162636465", "662203626f782a086370752061767832300838ac0242020102",
+            "08051009180122010182012e080110011a10303132333435363738396162636465",
+            "662203626f782a086370752061767832300838ac0242020102",
         ),
         (Call::Ask, "0805100918012201018a0100", ""),
         (
             Call::Progress(progress()),
-            "0805100918012201019a011b0807100218012202084028802030013a0300ff1f42", "01054a020100",
+            "0805100918012201019a011b0807100218012202084028802030013a0300ff1f42",
+            "01054a020100",
         ),
     ];
     for (call, front, back) in requests {
@@ -200,9 +202,15 @@ fn golden_bytes() {
         assert_eq!(hex(&request.encode(0)), format!("{front}{back}").replace(' ', ""));
     }
     let replies = [
-        (answers().remove(0), "080582012c08011003180420052a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01"),
+        (
+            answers().remove(0),
+            "080582012c08011003180420052a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01",
+        ),
         (answers().remove(2), "08059201120a1007070707070707070707070707070707"),
-        (answers().remove(7), "0805b2012a0a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01100118022002"),
+        (
+            answers().remove(7),
+            "0805b2012a0a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01100118022002",
+        ),
     ];
     for (answer, golden) in replies {
         assert_eq!(hex(&reply(answer).encode()), golden.replace(' ', ""));

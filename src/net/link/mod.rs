@@ -78,8 +78,11 @@ impl FromStr for Target {
 }
 
 impl Target {
-    /// The addresses behind the name, IPv4 and IPv6.
-    async fn addresses(&self, port: u16) -> Result<Vec<SocketAddr>, String> {
+    /// The addresses behind the name, IPv4 and IPv6; `port` where it names none.
+    ///
+    /// # Errors
+    /// There is no such host.
+    pub async fn addresses(&self, port: u16) -> Result<Vec<SocketAddr>, String> {
         let found = tokio::net::lookup_host((self.host.as_str(), self.port.unwrap_or(port))).await;
         match found.map(Iterator::collect::<Vec<_>>) {
             Ok(addresses) if !addresses.is_empty() => Ok(addresses),
