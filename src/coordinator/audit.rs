@@ -1,24 +1,25 @@
 //! Audits: the coordinator's own recomputation of a small random part of a finished lease.
 
-use super::event::ClientId;
-use crate::puzzle::Digest;
-use crate::seeds::SeedSpace;
+use super::Coordinator;
+use super::config::PENDING_AUDITS;
+use super::event::{ClientId, Event};
+use super::lease::Lease;
+use super::trust::{Reason, Standing};
+use crate::jobs::Sample;
 use crate::span::Span;
-use std::sync::Arc;
 
-/// A task for the driver: search for the first share at or after a random nonce that the client
-/// claims to have searched, and see whether the client had reported it.
+/// A task for the driver: find the first share at or after a random nonce that the client claims
+/// to have searched, and see whether the client had reported it.
 ///
-/// [`Audit::run`] does it with the judge. A driver with a fast backend may search
-/// [`Audit::span`] itself and pass what it found to [`Audit::compare`].
+/// [`Audit::run`] does it with the judge. A driver with a fast backend may search the
+/// [`Audit::sample`] itself and pass what it found to [`Audit::compare`]; then a larger
+/// [`audit_budget`](super::Config::audit_budget) makes audits conclusive for long leases too.
 #[derive(Clone, Debug)]
 pub struct Audit {
     pub(super) id: u64,
     pub(super) client: ClientId,
-    pub(super) space: Arc<SeedSpace>,
-    pub(super) span: Span,
-    pub(super) share_bits: u32,
-    /// What the client reported inside `span`, ascending.
+    pub(super) sample: Sample,
+    /// What the client reported inside the sample, ascending.
     pub(super) reported: Vec<u128>,
 }
 
@@ -38,43 +39,62 @@ impl Audit {
         self.client
     }
 
-    /// The seeds.
-    pub fn space(&self) -> &Arc<SeedSpace> {
-        &self.space
-    }
-
-    /// What to search, from the front, until the first share is found; at most the audit budget.
-    pub fn span(&self) -> Span {
-        self.span
-    }
-
-    /// Zero bits of a share.
-    pub fn share_bits(&self) -> u32 {
-        self.share_bits
+    /// What to search, until the first share is found; at most the audit budget of nonces.
+    pub fn sample(&self) -> &Sample {
+        &self.sample
     }
 
     /// Does it, with the judge: up to the audit budget of digests.
     pub fn run(&self) -> AuditResult {
-        let first = (self.span.start()..self.span.end()).find(|&nonce| self.is_share(nonce));
-        self.compare(first)
+        self.compare(self.sample.first_share())
     }
 
-    /// The result, where `exists` are shares found in the span. Each is judged again.
+    /// The result, where `exists` are shares found in the sample. Each is judged again.
     pub fn compare(&self, exists: impl IntoIterator<Item = u128>) -> AuditResult {
         let mut result = AuditResult { id: self.id, conclusive: false, missed: None };
-        for nonce in exists {
-            if self.span.contains(nonce) && self.is_share(nonce) {
-                result.conclusive = true;
-                if self.reported.binary_search(&nonce).is_err() {
-                    result.missed = Some(nonce);
-                }
+        for nonce in exists.into_iter().filter(|&nonce| self.sample.is_share(nonce)) {
+            result.conclusive = true;
+            if self.reported.binary_search(&nonce).is_err() {
+                result.missed = Some(nonce);
             }
         }
         result
     }
+}
 
-    fn is_share(&self, nonce: u128) -> bool {
-        let digest = self.space.seed(nonce).and_then(|seed| self.space.puzzle().digest(&seed).ok());
-        digest.is_some_and(|digest: Digest| digest.zero_bits() >= self.share_bits)
+impl Coordinator {
+    /// An audit is done.
+    pub fn audited(&mut self, result: &AuditResult) {
+        let Some(client) = self.audits.remove(&result.id) else { return };
+        if result.missed.is_some() {
+            self.lower(client, Standing::Distrusted(Reason::MissedShare));
+        }
+    }
+
+    /// Chooses whether and where a lease that has ended is audited.
+    pub(super) fn plan_audit(&mut self, lease: &Lease) {
+        let (Some(share_bits), finished) = (lease.share_bits, lease.finished()) else { return };
+        let Some(known) = self.clients.find(lease.client) else { return };
+        let one_in = u128::from(known.trust.audit_one_in(&self.config));
+        let Some(entry) = self.jobs.find(lease.job).filter(|entry| entry.ended.is_none()) else {
+            return;
+        };
+        let trusted = known.check_standing().is_ok();
+        if finished.is_empty() || !trusted || self.random.below(one_in) != 0 {
+            return;
+        }
+        let start = finished.start() + self.random.below(finished.len());
+        let len = u128::from(self.config.audit_budget).min(finished.end() - start);
+        let span = Span::with_len(start, len);
+        let Some(sample) = entry.job.spec().sample(span, share_bits) else { return };
+        let reported = lease.shares.iter().copied().filter(|&share| span.contains(share)).collect();
+        self.last_audit += 1;
+        let (id, client) = (self.last_audit, lease.client);
+        // A driver that never answers costs the oldest audits, not memory.
+        if self.audits.len() >= PENDING_AUDITS {
+            self.audits.pop_first();
+        }
+        self.audits.insert(id, client);
+        self.events.push_back(Event::Audit(Audit { id, client, sample, reported }));
     }
 }

@@ -24,6 +24,9 @@ pub(super) struct Client {
     paces: [Pace; JobKind::ALL.len()],
     /// The part of it in the team's rates.
     rates: [u64; JobKind::ALL.len()],
+    /// Until when its work is in its pace. It works on one lease after the other, of whatever
+    /// job, so this is one moment for all kinds.
+    worked_until: Duration,
     pub(super) trust: Trust,
     pub(super) finished_leases: u64,
     pub(super) units: u128,
@@ -56,6 +59,7 @@ impl Client {
             paces: hints.map(Pace::new),
             rates: JobKind::ALL
                 .map(|kind| if kinds[kind.index()] { hints[kind.index()] } else { 0 }),
+            worked_until: now,
             trust: Trust::default(),
             finished_leases: 0,
             units: 0,
@@ -86,8 +90,16 @@ impl Client {
         self.rates[kind.index()]
     }
 
-    /// Takes over what its pace has become. The caller settles the team's rate.
-    pub(super) fn settle_rate(&mut self, kind: JobKind) {
+    /// It begins to work after a pause; the pause is no part of its rate.
+    pub(super) fn begin(&mut self, now: Duration) {
+        self.worked_until = self.worked_until.max(now);
+    }
+
+    /// Takes note of work reported now, and sets its rate. The caller settles the team's.
+    pub(super) fn note_work(&mut self, now: Duration, kind: JobKind, claimed: f64, proved: f64) {
+        let time = now.saturating_sub(self.worked_until);
+        self.begin(now);
+        self.paces[kind.index()].note(time, claimed, proved);
         self.rates[kind.index()] = self.paces[kind.index()].rate();
     }
 

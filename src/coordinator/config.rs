@@ -18,7 +18,7 @@ pub const MAX_PRIORITY: u32 = 100;
 /// cheating too small to show in as many is within what the bound on its shares allows.
 pub(super) const DOUBTFUL_LEASES: usize = 64;
 
-/// Audits that may be under way at once; more are skipped, so a slow auditor cannot pile them up.
+/// Audits that may be under way at once; the oldest of more are forgotten.
 pub(super) const PENDING_AUDITS: usize = 1024;
 
 /// What can be chosen. `Config::default()` is what the programs use.
@@ -35,6 +35,8 @@ pub struct Config {
     pub patience: Duration,
     /// A client that says nothing for this long is gone. Longer than a reconnect.
     pub client_timeout: Duration,
+    /// A client without trust that says nothing for this long is forgotten, and with it the reason.
+    pub grudge: Duration,
     /// When there is no work, ask again after this.
     pub retry_after: Duration,
     /// Clients that must have joined before work starts.
@@ -62,6 +64,7 @@ impl Default for Config {
             shortest_lease: Duration::from_millis(250),
             patience: Duration::from_secs(15),
             client_timeout: Duration::from_secs(60),
+            grudge: Duration::from_secs(3600),
             retry_after: Duration::from_secs(2),
             min_clients: 2,
             leases_per_client: 4,

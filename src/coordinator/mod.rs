@@ -48,6 +48,9 @@ use std::time::Duration;
 use crate::jobs::JobKind;
 use crate::span::Span;
 
+#[cfg(test)]
+mod tests;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Coordinator {
@@ -62,7 +65,7 @@ pub struct Coordinator {
     parked: BTreeSet<ClientId>,
     /// What all clients do together, by kind, in units a second.
     team_rates: [u128; JobKind::ALL.len()],
-    audits: BTreeMap<u64, (ClientId, JobId)>,
+    audits: BTreeMap<u64, ClientId>,
     last_audit: u64,
     events: VecDeque<Event>,
     started: bool,
@@ -154,8 +157,12 @@ impl Coordinator {
     }
 
     /// A client says good-bye: what it holds is free at once.
+    /// One without trust is remembered, or it would come back as another.
     pub fn leave(&mut self, client: ClientId) {
-        self.remove_client(client, Departure::Left);
+        match self.clients.find(client).map(Client::check_standing) {
+            Some(Ok(())) => self.remove_client(client, Departure::Left),
+            _ => self.disconnected(client),
+        }
     }
 
     /// Ends what is over: leases without progress, clients that are silent.
@@ -165,7 +172,7 @@ impl Coordinator {
                 self.timers.remove(&(at, id));
                 continue;
             };
-            if client.last_seen.saturating_add(self.config.client_timeout) <= now {
+            if self.silent_at(client) <= now {
                 self.remove_client(id, Departure::Silent);
                 continue;
             }
@@ -242,6 +249,15 @@ impl Coordinator {
         }
     }
 
+    /// When a client is gone unless it is heard of.
+    fn silent_at(&self, client: &Client) -> Duration {
+        let patience = match client.check_standing() {
+            Ok(()) => self.config.client_timeout,
+            Err(_) => self.config.grudge,
+        };
+        client.last_seen.saturating_add(patience)
+    }
+
     /// A client is no longer part of the team.
     fn drop_rates(&mut self, id: ClientId) {
         let Some(client) = self.clients.find_mut(id) else { return };
@@ -252,8 +268,10 @@ impl Coordinator {
 
     /// Moves the client's timer to when something of it can be over at the earliest.
     fn set_timer(&mut self, id: ClientId) {
+        let Some(silent) = self.clients.find(id).map(|client| self.silent_at(client)) else {
+            return;
+        };
         let Some(client) = self.clients.find_mut(id) else { return };
-        let silent = client.last_seen.saturating_add(self.config.client_timeout);
         let leases = client.leases.iter();
         let at = leases
             .filter_map(|&lease| Some(self.leases.find(lease)?.deadline))

@@ -3,7 +3,7 @@
 use super::config::Config;
 use std::time::Duration;
 
-/// Half of what is known about a rate is older than this.
+/// Seconds of work after which a measurement weighs half as much.
 const HALF_LIFE: f64 = 20.0;
 
 /// A lease is at most this many times as long as the one before: a client that names a fantastic
@@ -21,8 +21,6 @@ pub(super) struct Pace {
     claimed: f64,
     proved: f64,
     seconds: f64,
-    /// Until when the sums reach.
-    until: Duration,
     last_len: u128,
 }
 
@@ -31,19 +29,13 @@ impl Pace {
         Self { hint, ..Self::default() }
     }
 
-    /// The client begins to work after a pause; the pause is no part of its rate.
-    pub(super) fn begin(&mut self, now: Duration) {
-        self.until = self.until.max(now);
-    }
-
-    /// Takes note of work reported now.
-    pub(super) fn note(&mut self, now: Duration, claimed: f64, proved: f64) {
-        let seconds = now.saturating_sub(self.until).as_secs_f64();
+    /// Takes note of work that took `time`.
+    pub(super) fn note(&mut self, time: Duration, claimed: f64, proved: f64) {
+        let seconds = time.as_secs_f64();
         let fade = (-seconds / HALF_LIFE).exp2();
         self.claimed = self.claimed * fade + claimed;
         self.proved = self.proved * fade + proved;
         self.seconds = self.seconds * fade + seconds;
-        self.until = self.until.max(now);
     }
 
     /// Units a second by the client's own word: measured, else its hint, else 0.

@@ -1,15 +1,10 @@
 //! Reports: what counts, what proves, and what costs a client its trust.
 
-use super::event::{
-    Audit, AuditResult, ClientId, Event, JobId, LeaseId, LeaseState, Refusal, Report, Verdict,
-};
-use super::lease::Lease;
+use super::event::{ClientId, Event, JobId, LeaseId, LeaseState, Refusal, Report, Verdict};
 use super::trust::{Reason, Standing};
 use super::work::seconds;
 use super::{Coordinator, Duration, Span};
-use crate::jobs::{Claim, Fault, MAX_HITS, Outcome};
-
-use super::config::PENDING_AUDITS;
+use crate::jobs::{Claim, Fault, JobKind, MAX_HITS, Outcome};
 
 impl Coordinator {
     /// A client reports progress on a lease, or its end. Repeated and late reports count nothing
@@ -26,7 +21,7 @@ impl Coordinator {
         let known = self.clients.known_mut(client)?;
         known.check_banned()?;
         known.seen(now);
-        let (solutions, false_hits) = self.judge_hits(now, client, report);
+        let (solutions, false_hits) = self.judge_hits(client, report);
         let counted = match self.countable(client, report) {
             Some(span) => self.count(now, client, report, span),
             None => 0,
@@ -84,23 +79,17 @@ impl Coordinator {
         let known = self.clients.known_mut(client)?;
         known.check_banned()?;
         known.seen(now);
-        known.pace(crate::jobs::JobKind::Md5Search).note(now, units as f64, 0.0);
+        self.note_work(now, client, JobKind::Md5Search, units as f64, 0.0);
         Ok(())
     }
 
-    /// An audit is done.
-    pub fn audited(&mut self, result: &AuditResult) {
-        let Some((client, _)) = self.audits.remove(&result.id) else { return };
-        if result.missed.is_some() {
-            self.lower(client, Standing::Distrusted(Reason::MissedShare));
-        }
-    }
-
     /// Judges every hit of a report, wherever in the job it lies.
-    fn judge_hits(&mut self, now: Duration, client: ClientId, report: &Report) -> (u32, u32) {
+    fn judge_hits(&mut self, client: ClientId, report: &Report) -> (u32, u32) {
         let Outcome::Md5Search { hits, .. } = &report.outcome else { return (0, 0) };
         let (mut solutions, mut false_hits) = (0, 0);
-        for &nonce in hits.iter().take(MAX_HITS) {
+        let mut hits: Vec<u128> = hits.iter().copied().take(MAX_HITS).collect();
+        hits.sort_unstable();
+        for nonce in hits {
             let Some(entry) = self.jobs.find_mut(report.job) else { break };
             match entry.job.claim(nonce, client.0) {
                 Claim::New(solution) => {
@@ -113,9 +102,6 @@ impl Coordinator {
                     self.note_false_claim(client, nonce);
                 }
             }
-        }
-        if solutions > 0 {
-            self.end_if_finished(now, report.job);
         }
         (solutions, false_hits)
     }
@@ -184,27 +170,40 @@ impl Coordinator {
         let Some(lease) = self.leases.find(id) else { return };
         let (job, rest) = (lease.job, lease.rest());
         let Some(kind) = self.jobs.find(job).map(|entry| entry.kind()) else { return };
+        let rate = self.note_work(now, client, kind, units, proved);
         let Some(known) = self.clients.find_mut(client) else { return };
         known.units = known.units.saturating_add(units as u128);
-        let before = known.rate(kind);
-        known.pace(kind).note(now, units, proved);
-        known.settle_rate(kind);
-        let after = known.rate(kind);
         let leases = known.leases.clone();
-        let team = &mut self.team_rates[kind.index()];
-        *team = *team - u128::from(before) + u128::from(after);
         for id in leases {
             if let Some(lease) = self.leases.find_mut(id) {
                 lease.deadline = now.saturating_add(self.config.patience);
             }
         }
-        let due = now + seconds(rest.len() as f64 / after.max(1) as f64);
+        let due = now + seconds(rest.len() as f64 / rate.max(1) as f64);
         if let Some(lease) = self.leases.find_mut(id) {
             lease.due = due;
         }
         if let Some(entry) = self.jobs.find_mut(job) {
             entry.due.insert((due, id));
         }
+    }
+
+    /// Takes note of work in the client's pace and the team's; returns the client's rate.
+    fn note_work(
+        &mut self,
+        now: Duration,
+        client: ClientId,
+        kind: JobKind,
+        units: f64,
+        proved: f64,
+    ) -> u64 {
+        let Some(known) = self.clients.find_mut(client) else { return 0 };
+        let before = known.rate(kind);
+        known.note_work(now, kind, units, proved);
+        let after = known.rate(kind);
+        let team = &mut self.team_rates[kind.index()];
+        *team = *team - u128::from(before) + u128::from(after);
+        after
     }
 
     /// What a fault costs.
@@ -225,7 +224,7 @@ impl Coordinator {
     }
 
     /// A client loses its trust: its leases end, and what it has finished lately is free again.
-    fn lower(&mut self, client: ClientId, standing: Standing) {
+    pub(super) fn lower(&mut self, client: ClientId, standing: Standing) {
         let Some(known) = self.clients.find(client) else { return };
         let lower = match known.trust.standing() {
             Standing::Good => true,
@@ -252,39 +251,6 @@ impl Coordinator {
             Standing::Distrusted(reason) => Event::Distrusted(client, reason),
             Standing::Good => return,
         });
-    }
-
-    /// Chooses whether and where a lease that has ended is audited.
-    pub(super) fn plan_audit(&mut self, lease: &Lease) {
-        let (Some(share_bits), finished) = (lease.share_bits, lease.finished()) else { return };
-        let Some(known) = self.clients.find(lease.client) else { return };
-        let one_in = u128::from(known.trust.audit_one_in(&self.config));
-        let Some(entry) = self.jobs.find(lease.job).filter(|entry| entry.ended.is_none()) else {
-            return;
-        };
-        let Some(space) = entry.job.spec().space().cloned() else { return };
-        if finished.is_empty()
-            || known.check_standing().is_err()
-            || self.audits.len() >= PENDING_AUDITS
-            || self.random.below(one_in) != 0
-        {
-            return;
-        }
-        let start = finished.start() + self.random.below(finished.len());
-        let len = u128::from(self.config.audit_budget).min(finished.end() - start);
-        let span = Span::with_len(start, len);
-        let reported = lease.shares.iter().copied().filter(|&share| span.contains(share)).collect();
-        self.last_audit += 1;
-        let (id, client) = (self.last_audit, lease.client);
-        self.audits.insert(id, (client, lease.job));
-        self.events.push_back(Event::Audit(Audit {
-            id,
-            client,
-            space,
-            span,
-            share_bits,
-            reported,
-        }));
     }
 }
 

@@ -149,7 +149,6 @@ impl Coordinator {
 
 fn status_of(id: JobId, entry: &Entry) -> JobStatus {
     let spec = entry.job.spec();
-    let difficulty = spec.space().map(|space| space.puzzle().difficulty());
     JobStatus {
         id,
         spec: spec.clone(),
@@ -161,7 +160,7 @@ fn status_of(id: JobId, entry: &Entry) -> JobStatus {
         leased: entry.leased,
         free: entry.free.len(),
         leases: entry.due.len(),
-        chance: difficulty.map(|difficulty| difficulty.chance(entry.done.len() as f64)),
+        chance: spec.chance(entry.done.len()),
         solutions: entry.job.solutions().to_vec(),
     }
 }

@@ -5,11 +5,11 @@
 //! `theta^shares * e^((1-theta) * expected)` over the reports of an honest client is a
 //! supermartingale, so it rarely grows large (Ville's inequality: it ever reaches `e^h` with
 //! probability at most `e^-h`), whenever and however often one looks. For a client that reports a
-//! part `q` of what it should, it grows exponentially once `theta` is somewhat above `q`. Three
+//! part `q` of what it should, it grows exponentially once `theta` is somewhat above `q`. Four
 //! thetas are watched at once. Each is kept from going below 1 (a CUSUM), so that a long honest
 //! past does not pay for a dishonest present; that costs the union over the reports at which it
 //! could have started: the chance of accusing an honest client in a million reports is below
-//! 3 * 10^6 * e^-[`THRESHOLD`] = 10^-9.
+//! 4 * 10^6 * e^-[`THRESHOLD`] < 10^-9.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,10 +18,10 @@ use super::config::{Config, DOUBTFUL_LEASES, MAX_FALSE_CLAIMS};
 use super::event::JobId;
 use crate::span::Span;
 
-/// Parts of the expected shares that the three tests look for. The first finds those that did
-/// nothing after [`THRESHOLD`] / 0.5 = 72 expected shares (one or two leases), the last those that
-/// skipped a tenth, after about a hundred leases.
-const THETAS: [f64; 3] = [0.5, 0.8, 0.95];
+/// Parts of the expected shares that the tests look for. The first finds those that did nothing
+/// when 40 shares were due, so within one lease; the last those that skipped a tenth, after about
+/// a hundred leases.
+const THETAS: [f64; 4] = [0.1, 0.5, 0.8, 0.95];
 
 /// Logarithm of the evidence from which on a client is accused; see the module's text.
 const THRESHOLD: f64 = 36.0;

@@ -4,6 +4,7 @@ use super::event::{Assignment, ClientId, Event, Grant, JobId, LeaseId, Refusal};
 use super::lease::Lease;
 use super::pace::aligned_end;
 use super::{Coordinator, Duration, Span};
+use crate::jobs::JobSpec;
 
 /// A tail is lent again when its holder is this far from its end, in units of the shortest lease:
 /// below that the message comes too late to save anything.
@@ -26,14 +27,17 @@ impl Coordinator {
         request: u64,
     ) -> Result<Assignment, Refusal> {
         let known = self.clients.known_mut(client)?;
-        known.check_standing()?;
         known.seen(now);
+        known.check_standing()?;
         if known.requests.is_spent(request) {
             let same = |id: &LeaseId| self.leases.find(*id).is_some_and(|l| l.request == request);
             let held = known.leases.iter().copied().find(same).and_then(|id| self.grant(id));
             return Ok(held.map_or(Assignment::Spent, Assignment::Lease));
         }
-        if self.started && known.leases.len() < self.config.leases_per_client {
+        if known.leases.len() >= self.config.leases_per_client {
+            return Ok(Assignment::Wait(self.config.retry_after));
+        }
+        if self.started {
             let found = self.free_span(client).or_else(|| self.cut_tail(now, client));
             if let Some((job, span)) = found {
                 let lease = self.lend(now, client, request, job, span);
@@ -50,8 +54,8 @@ impl Coordinator {
         let job = self.jobs.next_turn(|kind| known.can(kind))?;
         let entry = self.jobs.find_mut(job)?;
         let spec = entry.job.spec();
-        let (kind, longest, usual) = (spec.kind(), spec.longest_lease(), spec.usual_rate());
-        let usual = usual.saturating_mul(u64::from(known.threads.clamp(1, 1024)));
+        let (kind, longest) = (spec.kind(), spec.longest_lease());
+        let usual = usual_rate(spec, known.threads);
         let remaining = entry.free.len();
         let team = self.team_rates[kind.index()];
         let pace = known.pace(kind);
@@ -69,56 +73,82 @@ impl Coordinator {
     /// clients end together.
     fn cut_tail(&mut self, now: Duration, client: ClientId) -> Option<(JobId, Span)> {
         let known = self.clients.find(client)?;
+        let own = known.leases.iter().filter_map(|&id| self.leases.find(id));
+        // When this client could begin with it.
+        let begin = own.map(|lease| lease.due).fold(now, Duration::max);
         let jobs = self.jobs.active().iter().take(JOBS_FOR_TAILS);
-        let candidates = jobs.filter_map(|&job| {
+        let tails = jobs.filter_map(|&job| {
             let entry = self.jobs.find(job).filter(|entry| known.can(entry.kind()))?;
             // A lease that should be through and is not may be lost: its tail is the most urgent.
-            let first = entry.due.first().filter(|(due, _)| *due + self.worth_cutting() < now);
-            Some(*first.or(entry.due.last())?)
+            let overdue = entry.due.first().filter(|(due, _)| *due + self.worth_cutting() < now);
+            let mut latest = entry.due.iter().rev().take(self.config.leases_per_client + 1);
+            let others = |id| self.leases.find(id).is_some_and(|lease| lease.client != client);
+            overdue.filter(|&&(_, id)| others(id)).or_else(|| latest.find(|&&(_, id)| others(id)))
         });
-        let (_, victim) = candidates.max_by_key(|&(due, _)| now.abs_diff(due))?;
-        self.cut(now, client, victim)
+        let &(_, victim) = tails.max_by_key(|&&(due, _)| begin.abs_diff(due))?;
+        let tail = self.tail_for(now, begin, client, victim)?;
+        let job = self.leases.find(victim)?.job;
+        self.trim(victim, tail);
+        Some((job, tail))
     }
 
     fn worth_cutting(&self) -> Duration {
         self.config.shortest_lease * WORTH_CUTTING
     }
 
-    /// Cuts the tail off `victim` for `client`, if that saves time.
-    fn cut(&mut self, now: Duration, client: ClientId, victim: LeaseId) -> Option<(JobId, Span)> {
+    /// The tail of `victim` that `client`, beginning at `begin`, should take; `None` if that saves
+    /// no time.
+    fn tail_for(
+        &self,
+        now: Duration,
+        begin: Duration,
+        client: ClientId,
+        victim: LeaseId,
+    ) -> Option<Span> {
         let lease = self.leases.find(victim)?;
-        let (job, rest, holder) = (lease.job, lease.rest(), lease.client);
-        let due_in = now.abs_diff(lease.due);
-        if holder == client || due_in < self.worth_cutting() {
-            return None;
-        }
-        let kind = self.jobs.find(job)?.kind();
-        let rate = |id| self.clients.find(id).map_or(0, |c| c.rate(kind)).max(1);
-        let (theirs, mine) = (u128::from(rate(holder)), u128::from(rate(client)));
-        // Where the holder is by now, if it works on this lease and has not reported for a while.
-        let ahead = if lease.due > now {
-            (due_in.as_secs_f64() * theirs as f64) as u128
-        } else {
-            // Overdue: nothing is known of where it is. Half of it, and the deadline for the rest.
+        let rest = lease.rest();
+        let (theirs, mine) = (self.rate(lease.client, lease.job), self.rate(client, lease.job));
+        let left = if lease.due + self.worth_cutting() < now {
+            // Overdue: nothing is known of where the holder is. Half now, half at the deadline.
             rest.len() / 2
+        } else {
+            let gain = lease.due.checked_sub(begin).filter(|&gain| gain > self.worth_cutting())?;
+            ((gain.as_secs_f64() * theirs) as u128).min(rest.len())
         };
-        let ahead = ahead.min(rest.len());
-        let tail = (ahead as f64 * (mine as f64 / (mine + theirs) as f64)) as u128;
-        let cut = aligned_end(rest.end() - tail, tail.min(1 << 22)).max(rest.end() - tail);
-        let (_, tail) = rest.split_at(cut.min(rest.end()) - rest.start());
-        if tail.is_empty() || tail == rest {
-            return None;
-        }
-        self.trim(victim, tail.start());
-        Some((job, tail))
+        let tail = (left as f64 * (mine / (mine + theirs))) as u128;
+        // Cuts near which a kernel would have ended anyway.
+        let aligned = rest.end() - aligned_end(0, tail);
+        let (head, tail) = rest.split_at(aligned - rest.start());
+        (!head.is_empty() && !tail.is_empty()).then_some(tail)
     }
 
-    /// Moves the end of a lease down and tells its holder.
-    fn trim(&mut self, id: LeaseId, end: u128) {
+    /// Units a second that a client can be expected to do; never 0.
+    fn rate(&self, client: ClientId, job: JobId) -> f64 {
+        let (Some(known), Some(entry)) = (self.clients.find(client), self.jobs.find(job)) else {
+            return 1.0;
+        };
+        match known.rate(entry.kind()) {
+            0 => usual_rate(entry.job.spec(), known.threads) as f64,
+            rate => rate as f64,
+        }
+    }
+
+    /// Takes `tail` off the end of a lease and tells its holder.
+    fn trim(&mut self, id: LeaseId, tail: Span) {
+        let Some((client, job)) = self.leases.find(id).map(|lease| (lease.client, lease.job))
+        else {
+            return;
+        };
+        let saved = seconds(tail.len() as f64 / self.rate(client, job));
         let Some(lease) = self.leases.find_mut(id) else { return };
-        lease.end = end;
-        let (client, epoch) = (lease.client, lease.epoch);
-        self.events.push_back(Event::Trimmed { client, lease: id, epoch, end });
+        let due = lease.due.saturating_sub(saved);
+        let end = tail.start();
+        if let Some(entry) = self.jobs.find_mut(job) {
+            entry.due.remove(&(lease.due, id));
+            entry.due.insert((due, id));
+        }
+        (lease.end, lease.due) = (end, due);
+        self.events.push_back(Event::Trimmed { client, lease: id, epoch: lease.epoch, end });
     }
 
     /// Records a span, which is counted as leased already, as lent.
@@ -151,16 +181,15 @@ impl Coordinator {
             entry.due.insert((due, id));
         }
         self.parked.remove(&client);
-        self.enlist(now, client, job, id);
+        self.enlist(now, client, id);
         id
     }
 
     /// Enters a lease with its client.
-    fn enlist(&mut self, now: Duration, client: ClientId, job: JobId, lease: LeaseId) {
-        let kind = self.jobs.find(job).map(|entry| entry.kind());
+    fn enlist(&mut self, now: Duration, client: ClientId, lease: LeaseId) {
         let Some(known) = self.clients.find_mut(client) else { return };
-        if let (true, Some(kind)) = (known.leases.is_empty(), kind) {
-            known.pace(kind).begin(now);
+        if known.leases.is_empty() {
+            known.begin(now);
         }
         known.leases.push(lease);
         if let Some(lease) = self.leases.find(lease) {
@@ -172,10 +201,10 @@ impl Coordinator {
     /// How long a client should take for `span` after all that it holds.
     fn takes(&self, client: ClientId, job: JobId, span: Span) -> Duration {
         let Some(known) = self.clients.find(client) else { return Duration::ZERO };
-        let Some(entry) = self.jobs.find(job) else { return Duration::ZERO };
         let queued = known.leases.iter().filter_map(|&id| self.leases.find(id));
-        let units = queued.map(|lease| lease.rest().len()).sum::<u128>() + span.len();
-        seconds(units as f64 / known.rate(entry.kind()).max(1) as f64)
+        // Leases of other jobs count at that job's rate.
+        let queued = queued.map(|lease| lease.rest().len() as f64 / self.rate(client, lease.job));
+        seconds(queued.sum::<f64>() + span.len() as f64 / self.rate(client, job))
     }
 
     pub(super) fn grant(&self, id: LeaseId) -> Option<Grant> {
@@ -192,6 +221,11 @@ impl Coordinator {
             patience: self.config.patience,
         })
     }
+}
+
+/// Units a second of a client about which nothing but its threads is known.
+fn usual_rate(spec: &JobSpec, threads: u32) -> u64 {
+    spec.usual_rate().saturating_mul(u64::from(threads.clamp(1, 1024)))
 }
 
 /// A duration that may be absurdly long.

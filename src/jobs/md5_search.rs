@@ -4,6 +4,7 @@ use super::{Fault, JobError, JobResult, SHARES_PER_LEASE};
 use crate::puzzle::{Digest, Puzzle};
 use crate::seeds::{Layout, SeedSpace};
 use crate::span::{Span, SpanSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -102,7 +103,7 @@ impl Md5Search {
         if digest.zero_bits() < self.target() {
             return Claim::False;
         }
-        if found.len() >= self.wanted || found.solutions.iter().any(|s| s.seed == seed) {
+        if found.len() >= self.wanted || !found.seeds.insert(seed.clone()) {
             return Claim::Known;
         }
         let solution = Solution { seed, nonce, digest, client };
@@ -118,9 +119,48 @@ impl fmt::Display for Md5Search {
 }
 
 /// Zero bits of the digest of `nonce`; `None` outside the room.
-pub(super) fn zero_bits(space: &SeedSpace, nonce: u128) -> Option<u32> {
+fn zero_bits(space: &SeedSpace, nonce: u128) -> Option<u32> {
     let seed = space.seed(nonce)?;
     space.puzzle().digest(&seed).ok().map(Digest::zero_bits)
+}
+
+/// A small part of a search that can be searched again to see whether its shares were reported.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    space: Arc<SeedSpace>,
+    span: Span,
+    share_bits: u32,
+}
+
+impl Sample {
+    pub(super) fn new(space: &Arc<SeedSpace>, span: Span, share_bits: u32) -> Self {
+        Self { space: Arc::clone(space), span, share_bits }
+    }
+
+    /// The seeds.
+    pub fn space(&self) -> &Arc<SeedSpace> {
+        &self.space
+    }
+
+    /// What is searched, from the front.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Zero bits of a share.
+    pub fn share_bits(&self) -> u32 {
+        self.share_bits
+    }
+
+    /// Whether the judge takes this nonce of the sample for a share.
+    pub fn is_share(&self, nonce: u128) -> bool {
+        self.span.contains(nonce) && zero_bits(&self.space, nonce) >= Some(self.share_bits)
+    }
+
+    /// The first share, found by the judge: slow, but short.
+    pub fn first_share(&self) -> Option<u128> {
+        (self.span.start()..self.span.end()).find(|&nonce| self.is_share(nonce))
+    }
 }
 
 /// A verified seed and who found it.
@@ -152,6 +192,7 @@ pub enum Claim {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     solutions: Vec<Solution>,
+    seeds: BTreeSet<String>,
 }
 
 impl Found {

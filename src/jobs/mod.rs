@@ -7,15 +7,14 @@
 mod md5_search;
 mod sum_of_squares;
 
-pub use md5_search::{Claim, MAX_WANTED, Md5Search, Solution};
+pub use md5_search::{Claim, MAX_WANTED, Md5Search, Sample, Solution};
 pub use sum_of_squares::SumOfSquares;
 
 use crate::puzzle::PuzzleError;
-use crate::seeds::{LayoutError, SeedSpace};
+use crate::seeds::LayoutError;
 use crate::span::{Span, SpanSet};
 use num_bigint::BigUint;
 use std::fmt;
-use std::sync::Arc;
 
 /// Shares that a lease is expected to hold, at least; at most twice as many.
 ///
@@ -105,10 +104,19 @@ impl JobSpec {
         }
     }
 
-    /// The seed space, for kinds that have one.
-    pub fn space(&self) -> Option<&Arc<SeedSpace>> {
+    /// The part `span` of the job as something to search again; `None` for kinds without shares.
+    pub fn sample(&self, span: Span, share_bits: u32) -> Option<Sample> {
         match self {
-            Self::Md5Search(search) => Some(search.space()),
+            Self::Md5Search(search) => Some(Sample::new(search.space(), span, share_bits)),
+            Self::SumOfSquares(_) => None,
+        }
+    }
+
+    /// The chance that what was wanted is found once within `done` units; `None` for kinds in which
+    /// nothing is left to chance.
+    pub fn chance(&self, done: u128) -> Option<f64> {
+        match self {
+            Self::Md5Search(search) => Some(search.puzzle().difficulty().chance(done as f64)),
             Self::SumOfSquares(_) => None,
         }
     }
