@@ -1,1 +1,32 @@
-fn main() {}
+//! seedrush: finds seeds on this machine, and gives jobs to servers.
+
+use clap::{Parser, Subcommand};
+use seedrush::cli::remote::RemoteCommand;
+use seedrush::cli::{self, bench::BenchArgs, mine::MineArgs, verify::VerifyArgs};
+use std::process::ExitCode;
+
+/// Finds a seed such that MD5(seed | string) begins with zeros
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Mine(MineArgs),
+    Verify(VerifyArgs),
+    Bench(BenchArgs),
+    #[command(flatten)]
+    Remote(RemoteCommand),
+}
+
+fn main() -> ExitCode {
+    cli::exit(match Arguments::parse().command {
+        Command::Mine(args) => cli::mine::run(&args),
+        Command::Verify(args) => cli::verify::run(&args),
+        Command::Bench(args) => cli::bench::run(&args),
+        Command::Remote(command) => cli::remote::run(&command),
+    })
+}

@@ -65,7 +65,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 pub fn team_port(team: u16) -> Result<(u16, bool), String> {
     let port = (u32::from(team) + 12) * 100;
     match u16::try_from(port) {
-        Ok(port) => Ok((port, team % 2 == 0)),
+        Ok(port) => Ok((port, team.is_multiple_of(2))),
         Err(_) => Err(format!("team {team} would use port {port}: teams go from 0 to 643")),
     }
 }

@@ -173,8 +173,10 @@ impl Task {
     }
 
     fn is_solution(&self, hit: &Hit) -> bool {
-        let space = self.spec.space();
-        space.is_some_and(|s| hit.zero_bits >= s.puzzle().difficulty().bits())
+        match &self.spec {
+            JobSpec::Md5Search(search) => hit.zero_bits >= search.puzzle().difficulty().bits(),
+            JobSpec::SumOfSquares(_) => false,
+        }
     }
 }
 
