@@ -22,6 +22,9 @@ use std::time::Duration;
 /// How often the status line is renewed.
 const STATUS_TIME: Duration = Duration::from_millis(500);
 
+/// A lease is not given up before its client has missed a few of its reports.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Spans of a coverage that are printed.
 const PRINTED_SPANS: usize = 20;
 
@@ -160,8 +163,11 @@ impl ServerArgs {
             return Err(Failure::usage(anyhow!("--lease-seconds must be above 0")));
         }
         let usual = Config::default();
+        // Who wants short leases wants lost ones back soon; progress comes every second.
+        let patience = usual.patience.min(lease_time * 2).max(SHORTEST_PATIENCE);
         Ok(Config {
             lease_time,
+            patience,
             first_lease: usual.first_lease.min(lease_time),
             shortest_lease: usual.shortest_lease.min(lease_time),
             min_clients: self.min_clients,

@@ -100,6 +100,8 @@ impl Server {
             }
         }
         farewell(&hub).await;
+        // So that the port is free when this returns.
+        tasks.shutdown().await;
         while let Ok(event) = events.try_recv() {
             show(event);
         }

@@ -1,0 +1,6 @@
+//! Tests from outside: the library as its users see it, and the programs as processes.
+
+#![allow(clippy::unwrap_used)] // a test that unwraps in vain fails, as it should
+
+mod layers;
+mod net;
