@@ -29,6 +29,8 @@ impl Coordinator {
         let known = self.clients.known_mut(client)?;
         known.seen(now);
         known.check_standing()?;
+        self.drop_lapsed(client);
+        let known = self.clients.known_mut(client)?;
         if known.requests.is_spent(request) {
             let same = |id: &LeaseId| self.leases.find(*id).is_some_and(|l| l.request == request);
             let held = known.leases.iter().copied().find(same).and_then(|id| self.grant(id));
@@ -175,6 +177,7 @@ impl Coordinator {
             share_bits,
             shares: Vec::new(),
             deadline: now.saturating_add(self.config.patience),
+            lapsed: false,
             due,
         });
         if let Some(entry) = self.jobs.find_mut(job) {
