@@ -54,6 +54,11 @@ pub(super) struct LeaseTable {
 }
 
 impl LeaseTable {
+    /// An empty table whose epochs come after `epoch`.
+    pub(super) fn after(epoch: u64) -> Self {
+        Self { last_epoch: epoch, ..Self::default() }
+    }
+
     /// The token for the next grant.
     pub(super) fn next_epoch(&mut self) -> Epoch {
         self.last_epoch += 1;

@@ -55,6 +55,7 @@ mod tests;
 #[derive(Debug)]
 pub struct Coordinator {
     config: Config,
+    instance: u64,
     random: Random,
     clients: ClientTable,
     jobs: JobTable,
@@ -75,12 +76,16 @@ impl Coordinator {
     /// A coordinator without clients or jobs; `seed` decides what is audited, so it must not be
     /// guessable.
     pub fn new(config: Config, seed: u64) -> Self {
+        let mut random = Random(seed);
+        let instance = random.next();
         Self {
             config,
-            random: Random(seed),
+            instance,
+            // Tokens of a coordinator that ran here before are not those of this one.
+            leases: LeaseTable::after(instance >> 24),
+            random,
             clients: ClientTable::default(),
             jobs: JobTable::default(),
-            leases: LeaseTable::default(),
             timers: BTreeSet::new(),
             parked: BTreeSet::new(),
             team_rates: [0; JobKind::ALL.len()],
@@ -94,6 +99,12 @@ impl Coordinator {
     /// What it was made with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// A number that tells this coordinator from others, among them those that ran in this place
+    /// before. Clients that see another one drop what they hold: its numbers mean other things.
+    pub fn instance(&self) -> u64 {
+        self.instance
     }
 
     /// The next event that a driver has not seen.

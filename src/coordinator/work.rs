@@ -117,7 +117,8 @@ impl Coordinator {
             let gain = lease.due.checked_sub(begin).filter(|&gain| gain > self.worth_cutting())?;
             ((gain.as_secs_f64() * theirs) as u128).min(rest.len())
         };
-        let tail = (left as f64 * (mine / (mine + theirs))) as u128;
+        // Not more than there is, whatever rounding makes of the largest numbers.
+        let tail = ((left as f64 * (mine / (mine + theirs))) as u128).min(left);
         // Cuts near which a kernel would have ended anyway.
         let aligned = rest.end() - aligned_end(0, tail);
         let (head, tail) = rest.split_at(aligned - rest.start());
