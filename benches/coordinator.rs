@@ -10,7 +10,8 @@ use seedrush::coordinator::{
     Assignment, ClientId, Config, Coordinator, Event, Join, LeaseState, Report,
 };
 use seedrush::jobs::{JobKind, JobSpec, Md5Search, Outcome, SumOfSquares};
-use seedrush::{Difficulty, Encoding, Layout, Puzzle, Span};
+use seedrush::span::Span;
+use seedrush::{Difficulty, Encoding, Layout, Puzzle};
 use std::time::Duration;
 
 fn main() {

@@ -124,8 +124,8 @@ impl Lanes for Avx2 {
         intrinsic!(_mm256_testz_si256(mask, mask)) == 0
     }
     #[inline(always)]
-    fn zero_lanes(self, bits: Self) -> u64 {
+    fn zero_lanes(self, bits: Self) -> u128 {
         let zeros = self.zeros(bits);
-        intrinsic!(_mm256_movemask_ps(_mm256_castsi256_ps(zeros))) as u8 as u64
+        intrinsic!(_mm256_movemask_ps(_mm256_castsi256_ps(zeros))) as u8 as u128
     }
 }

@@ -102,7 +102,7 @@ impl Lanes for Avx512 {
         mask != 0
     }
     #[inline(always)]
-    fn zero_lanes(self, bits: Self) -> u64 {
-        u64::from(self.zeros(bits))
+    fn zero_lanes(self, bits: Self) -> u128 {
+        u128::from(self.zeros(bits))
     }
 }

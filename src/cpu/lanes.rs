@@ -48,7 +48,7 @@ pub(super) trait Lanes: Copy {
     /// Whether any lane is set.
     fn any(mask: Self::Mask) -> bool;
     /// Bit n for lane n, of `self & bits == 0`; not for the inner loop.
-    fn zero_lanes(self, bits: Self) -> u64;
+    fn zero_lanes(self, bits: Self) -> u128;
 }
 
 /// `K` vectors side by side: while one waits for a result, the others keep the ports busy.
@@ -160,7 +160,7 @@ impl<L: Lanes, const K: usize> Lanes for Interleave<L, K> {
     }
 
     #[inline(always)]
-    fn zero_lanes(self, bits: Self) -> u64 {
+    fn zero_lanes(self, bits: Self) -> u128 {
         let mut lanes = 0;
         let mut n = 0;
         while n < K {

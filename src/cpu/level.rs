@@ -77,11 +77,11 @@ impl Level {
 }
 
 /// Streams side by side at each level, found by measuring: see docs/performance.md.
-const SCALAR_STREAMS: usize = 2;
+const SCALAR_STREAMS: usize = 3;
 #[cfg(target_arch = "x86_64")]
-const AVX2_STREAMS: usize = 2;
+const AVX2_STREAMS: usize = 7;
 #[cfg(target_arch = "x86_64")]
-const AVX512_STREAMS: usize = 3;
+const AVX512_STREAMS: usize = 7;
 
 /// The kernels of one level: the proof that the level may be used here.
 #[derive(Clone, Copy)]

@@ -91,7 +91,7 @@ impl Prepared {
             block: plan.block,
             base_words: plan.base_words.clone(),
             start: plan.start,
-            constants: with_block(&plan.block),
+            constants: with_block(&first_block(plan)),
             rows,
             later: plan.later_blocks.iter().map(with_block).collect(),
             mask: filter_mask(bits),
@@ -105,6 +105,18 @@ impl Prepared {
     pub(super) fn has_later_blocks(&self) -> bool {
         !self.later.is_empty()
     }
+}
+
+/// The first block with the words of a tunnel's first member: the steps before the start see the
+/// words of some member, and it does not matter whose.
+fn first_block(plan: &Plan) -> [u32; 16] {
+    let mut block = plan.block;
+    if let Members::Tunnel(words) = &plan.members {
+        for (at, word) in TUNNEL_WORDS.into_iter().zip(words[0]) {
+            block[at] = word;
+        }
+    }
+    block
 }
 
 /// Calls `$step!(index, round function, rotation)` for the steps of MD5 in order.
@@ -333,7 +345,7 @@ fn spell<L: Lanes>(token: L::Token, encoding: Encoding, word: BaseWord, low: L) 
 /// Appends the candidates of `lanes` that lie below `end`.
 #[cold]
 #[inline(never)]
-fn record(found: &mut Vec<Found>, mut lanes: u64, first: u64, end: u64, member: u32) {
+fn record(found: &mut Vec<Found>, mut lanes: u128, first: u64, end: u64, member: u32) {
     while lanes != 0 {
         let low = first + u64::from(lanes.trailing_zeros());
         if low < end {

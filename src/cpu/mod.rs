@@ -4,11 +4,13 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod clock;
 mod lanes;
 mod level;
 mod md5;
 mod scalar;
 
+pub use clock::{clock_hz, floor_cycles};
 pub use level::{Level, LevelError};
 
 use crate::backend::{Backend, BackendError, Control};
@@ -149,3 +151,6 @@ fn slices(plan: &Plan, tile: &Tile, pass: u64) -> impl Iterator<Item = std::ops:
     let end = tile.bases.end;
     tile.bases.clone().step_by(step as usize).map(move |from| from..(from + step).min(end))
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,7 @@ impl Lanes for u32 {
         mask
     }
     #[inline(always)]
-    fn zero_lanes(self, bits: Self) -> u64 {
-        u64::from(self & bits == 0)
+    fn zero_lanes(self, bits: Self) -> u128 {
+        u128::from(self & bits == 0)
     }
 }

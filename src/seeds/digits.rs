@@ -64,7 +64,7 @@ impl Digit {
     }
 
     fn bytes_shift(self) -> usize {
-        8 * (self.byte() % 4) + if self.position % 2 == 0 { 4 } else { 0 }
+        8 * (self.byte() % 4) + if self.position.is_multiple_of(2) { 4 } else { 0 }
     }
 }
 

@@ -235,7 +235,7 @@ impl Tunnel {
     fn text_nonce(&self, words: &[u32; 8], extra: &str) -> Option<u128> {
         let same_front =
             |prefix: &&[u8; 24]| (0..3).all(|i| text_word(&prefix[4 * i..]) == words[i]);
-        let prefix = self.prefixes.iter().position(|prefix| same_front(prefix))?;
+        let prefix = self.prefixes.iter().position(same_front)?;
         let choice = self.words_5(prefix).iter().position(|&word| word == words[5])?;
         let word_6 = digits::parse(std::str::from_utf8(&words[6].to_le_bytes()).ok()?)?;
         let first = TextNonce { member: 0, word_6: 0, extra: 0, choice, prefix };

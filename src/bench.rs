@@ -1,0 +1,141 @@
+//! Rates of candidates truly tested, held against what the machine could do at best.
+
+use crate::backend::{Backend, BackendError, Control};
+use crate::cpu::{self, Cpu, Level, LevelError};
+use crate::plan::Plan;
+use crate::puzzle::{Difficulty, Encoding, Puzzle, PuzzleError};
+use crate::seeds::{Layout, LayoutError, SeedSpace};
+use crate::span::Span;
+use serde::Serialize;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Hits of this many bits are counted: enough of them in a second to see that none is missing, few
+/// enough not to slow the search down.
+pub const HIT_BITS: u32 = 20;
+
+/// Where a measured search begins: in `counting`, seeds of eight digits and more.
+const START: u128 = 1 << 28;
+
+/// What a row measures.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Level of the cpu backend.
+    pub level: Level,
+    /// Which seeds.
+    pub layout: Layout,
+    /// How they are hashed.
+    pub encoding: Encoding,
+    /// Number of threads.
+    pub threads: NonZeroUsize,
+}
+
+/// One measured combination, as `seedrush bench --json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// `cpu` or `gpu`.
+    pub backend: String,
+    /// Level of the cpu backend, or the device.
+    pub level: String,
+    /// Which seeds.
+    pub layout: String,
+    /// How they are hashed.
+    pub encoding: String,
+    /// Number of threads.
+    pub threads: usize,
+    /// Candidates tested.
+    pub candidates: u64,
+    /// For this long.
+    pub seconds: f64,
+    /// Candidates a second.
+    pub rate: f64,
+    /// Candidates seen with [`HIT_BITS`] zero bits.
+    pub hits: usize,
+    /// How many there should be: `candidates / 2^HIT_BITS`.
+    pub expected_hits: f64,
+    /// The clock while it ran, where it can be measured.
+    pub clock_hz: Option<f64>,
+    /// Rate over the floor at that clock, all threads together.
+    pub efficiency: Option<f64>,
+}
+
+/// Why a row could not be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The string does not make a puzzle.
+    #[error(transparent)]
+    Puzzle(#[from] PuzzleError),
+    /// The string does not fit the layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The level is not to be had.
+    #[error(transparent)]
+    Level(#[from] LevelError),
+    /// The backend broke down.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// A control over a space for `string` that counts hits of [`HIT_BITS`] and never has enough.
+///
+/// # Errors
+/// There is no such puzzle or space.
+pub fn control(string: &str, layout: Layout, encoding: Encoding) -> Result<Control, BenchError> {
+    let puzzle = Puzzle::new(string, Difficulty::from_bits(128)?, encoding)?;
+    let space = SeedSpace::new(&puzzle, layout)?;
+    let start = START.min(space.room() / 2);
+    let span = Span::new(start, space.room());
+    Ok(Control::new(Arc::new(space), span, HIT_BITS, usize::MAX))
+}
+
+/// Runs `backend` on `control` for about `time`; returns how long it took.
+///
+/// # Errors
+/// The backend broke down.
+pub fn run(
+    backend: &dyn Backend,
+    control: &Control,
+    time: Duration,
+) -> Result<Duration, BackendError> {
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let search = scope.spawn(|| backend.search(control));
+        while !search.is_finished() && began.elapsed() < time {
+            control.wait(time.saturating_sub(began.elapsed()));
+        }
+        control.stop();
+        search.join().unwrap_or_else(|_| Err(BackendError::Device("the search panicked".into())))
+    })?;
+    Ok(began.elapsed())
+}
+
+/// Measures one combination of the cpu backend for about `time`.
+///
+/// # Errors
+/// The case is impossible for this string or machine.
+pub fn measure(string: &str, case: &Case, time: Duration) -> Result<Row, BenchError> {
+    let control = control(string, case.layout, case.encoding)?;
+    let cpu = Cpu::new(Some(case.level), Some(case.threads))?;
+    let before = cpu::clock_hz(case.level)?;
+    let seconds = run(&cpu, &control, time)?.as_secs_f64();
+    let clock_hz = before.zip(cpu::clock_hz(case.level)?).map(|(a, b)| (a + b) / 2.0);
+    let rate = control.tested() as f64 / seconds;
+    let floor = Plan::new(control.space(), START.min(control.space().room() / 2))
+        .map(|plan| cpu::floor_cycles(case.level, &plan));
+    let best = clock_hz.zip(floor).map(|(hz, cycles)| hz / cycles * case.threads.get() as f64);
+    Ok(Row {
+        backend: "cpu".into(),
+        level: case.level.to_string(),
+        layout: case.layout.to_string(),
+        encoding: case.encoding.to_string(),
+        threads: case.threads.get(),
+        candidates: control.tested(),
+        seconds,
+        rate,
+        hits: control.hits().len(),
+        expected_hits: control.tested() as f64 / f64::from(HIT_BITS).exp2(),
+        clock_hz,
+        efficiency: best.map(|best| rate / best),
+    })
+}

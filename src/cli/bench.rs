@@ -1,0 +1,133 @@
+//! `seedrush bench`: one row per combination of level, layout and encoding.
+
+use super::puzzle_args::{LayoutChoice, parse_layout};
+use super::{Failure, text};
+use crate::bench::{BenchError, Case, Row, measure};
+use crate::cpu::Level;
+use crate::puzzle::Encoding;
+use crate::seeds::Layout;
+use clap::Args;
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Measures rates on this machine, against the instruction floor of its processor
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    /// What searches: cpu
+    #[arg(long, default_value = "cpu", value_parser = ["auto", "cpu"])]
+    backend: String,
+
+    /// Only this level: scalar, avx2 or avx512
+    #[arg(long)]
+    level: Option<Level>,
+
+    /// Only these seeds: counting, trailing or tunnel
+    #[arg(long, value_name = "LAYOUT", default_value = "auto", value_parser = parse_layout)]
+    seeds: LayoutChoice,
+
+    /// Only this encoding: text or bytes
+    #[arg(long)]
+    encoding: Option<Encoding>,
+
+    /// Threads (all cores by default)
+    #[arg(long, value_name = "T")]
+    threads: Option<NonZeroUsize>,
+
+    /// Time for each row
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+
+    /// The string behind every seed
+    #[arg(long, default_value = "A7C02215FC")]
+    string: String,
+
+    /// One JSON object per line on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A combination that is impossible for the string or the machine.
+pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
+    let time = Duration::try_from_secs_f64(args.seconds)
+        .ok()
+        .filter(|time| !time.is_zero() && *time <= Duration::from_secs(86_400))
+        .ok_or_else(|| {
+            Failure::usage(anyhow::anyhow!("--seconds is a time above 0, at most 86400"))
+        })?;
+    let mut out = std::io::stdout().lock();
+    if !args.json {
+        writeln!(
+            out,
+            "{:<8}{:<8}{:<10}{:<9}{:>7}{:>14}{:>9}{:>11}{:>10}{:>12}",
+            "backend",
+            "level",
+            "layout",
+            "encoding",
+            "threads",
+            "rate",
+            "hits",
+            "expected",
+            "clock",
+            "efficiency"
+        )?;
+    }
+    for case in cases(args) {
+        let row = match measure(&args.string, &case, time) {
+            Ok(row) => row,
+            // Not asked for by name: the other rows are what the user wants.
+            Err(BenchError::Layout(error)) if args.seeds.0.is_none() => {
+                eprintln!("no row for {}: {error}", case.layout);
+                continue;
+            }
+            Err(BenchError::Backend(error)) => return Err(Failure::Work(error.into())),
+            Err(error) => return Err(Failure::usage(error)),
+        };
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&row).map_err(anyhow::Error::from)?)?;
+        } else {
+            writeln!(out, "{}", line(&row))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cases(args: &BenchArgs) -> Vec<Case> {
+    let levels = args.level.map_or_else(Level::available, |level| vec![level]);
+    let layouts = args.seeds.0.map_or(Layout::ALL.to_vec(), |layout| vec![layout]);
+    let encodings =
+        args.encoding.map_or(vec![Encoding::Text, Encoding::Bytes], |encoding| vec![encoding]);
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = args.threads.unwrap_or(cores);
+    let mut cases = Vec::new();
+    for level in levels {
+        for &layout in &layouts {
+            for &encoding in &encodings {
+                cases.push(Case { level, layout, encoding, threads });
+            }
+        }
+    }
+    cases
+}
+
+fn line(row: &Row) -> String {
+    let clock = row.clock_hz.map_or("-".into(), |hz| format!("{:.2} GHz", hz / 1e9));
+    let efficiency = row.efficiency.map_or("-".into(), |efficiency| format!("{efficiency:.3}"));
+    format!(
+        "{:<8}{:<8}{:<10}{:<9}{:>7}{:>14}{:>9}{:>11.1}{:>10}{:>12}",
+        row.backend,
+        row.level,
+        row.layout,
+        row.encoding,
+        row.threads,
+        text::rate(row.rate),
+        row.hits,
+        row.expected_hits,
+        clock,
+        efficiency
+    )
+}

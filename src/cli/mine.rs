@@ -1,0 +1,312 @@
+//! `seedrush mine`: finds a seed on this machine.
+
+use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
+use super::{Failure, text};
+use crate::backend::Control;
+use crate::cpu::Level;
+use crate::puzzle::Puzzle;
+use crate::search::{Options, Report, Search, SearchError, Solution};
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use std::collections::VecDeque;
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The rate shown is the mean over this long.
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+
+/// Time between two updates of the progress line.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What a shell reports for a program ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Finds a seed on this machine
+#[derive(Args, Debug)]
+pub struct MineArgs {
+    #[command(flatten)]
+    puzzle: PuzzleArgs,
+
+    /// Which seeds are tried: auto, counting (the smallest seed), trailing or tunnel
+    #[arg(long, value_name = "LAYOUT", default_value = "auto", value_parser = parse_layout)]
+    seeds: LayoutChoice,
+
+    /// What searches: auto or cpu
+    #[arg(long, default_value = "auto", value_parser = ["auto", "cpu"])]
+    backend: String,
+
+    /// Threads of the cpu backend (all cores by default)
+    #[arg(long, value_name = "T")]
+    threads: Option<NonZeroUsize>,
+
+    /// Instruction set of the cpu backend: scalar, avx2 or avx512 (the best by default)
+    #[arg(long)]
+    level: Option<Level>,
+
+    /// Stop after this many solutions
+    #[arg(long, value_name = "K", default_value = "1")]
+    solutions: NonZeroUsize,
+
+    /// Begin at this nonce
+    #[arg(long, value_name = "NONCE", default_value_t = 0)]
+    start: u128,
+
+    /// Search this many nonces, then say so if none is a solution (exit code 1)
+    #[arg(long, value_name = "C")]
+    count: Option<u128>,
+
+    /// One JSON object per line on standard output
+    #[arg(long)]
+    json: bool,
+
+    /// No progress line
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Arguments that make no search, or a backend that broke down.
+pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
+    let puzzle = args.puzzle.puzzle()?;
+    let options = Options {
+        layout: args.seeds.0,
+        level: args.level,
+        threads: args.threads,
+        solutions: args.solutions,
+        start: args.start,
+        count: args.count,
+    };
+    let search = Search::new(&puzzle, &options).map_err(Failure::usage)?;
+    stop_on_ctrl_c(search.control())?;
+    let output = Output { args, puzzle: &puzzle, search: &search };
+    output.started()?;
+    let report = watch(args, &puzzle, &search).map_err(anyhow::Error::from)?;
+    output.finished(&report)
+}
+
+fn stop_on_ctrl_c(control: &Arc<Control>) -> anyhow::Result<()> {
+    let control = Arc::clone(control);
+    ctrlc::set_handler(move || control.stop()).context("cannot watch for Ctrl-C")
+}
+
+/// Runs the search and keeps the progress line while it runs.
+fn watch(args: &MineArgs, puzzle: &Puzzle, search: &Search) -> Result<Report, SearchError> {
+    let hidden = args.quiet || args.json;
+    let bar = progress_bar(hidden);
+    let control = search.control();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| search.run());
+        let mut rate = MovingRate::new();
+        let mut shown = Instant::now();
+        while !running.is_finished() {
+            control.wait(PROGRESS_INTERVAL.saturating_sub(shown.elapsed()));
+            if shown.elapsed() >= PROGRESS_INTERVAL {
+                shown = Instant::now();
+                let per_second = rate.update(control.tested());
+                bar.set_message(text::progress(puzzle, control.tested() as f64, per_second));
+                bar.tick();
+            }
+        }
+        bar.finish_and_clear();
+        running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn progress_bar(hidden: bool) -> ProgressBar {
+    let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Candidates a second, as the mean over [`RATE_WINDOW`].
+struct MovingRate(VecDeque<(Instant, u64)>);
+
+impl MovingRate {
+    fn new() -> Self {
+        Self(VecDeque::from([(Instant::now(), 0)]))
+    }
+
+    fn update(&mut self, tested: u64) -> f64 {
+        let now = Instant::now();
+        while self.0.len() > 1 && now - self.0[0].0 > RATE_WINDOW {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, tested));
+        let (since, before) = self.0[0];
+        (tested - before) as f64 / (now - since).as_secs_f64().max(1e-9)
+    }
+}
+
+/// What is said on standard output.
+struct Output<'a> {
+    args: &'a MineArgs,
+    puzzle: &'a Puzzle,
+    search: &'a Search,
+}
+
+impl Output<'_> {
+    fn started(&self) -> Result<(), Failure> {
+        let space = self.search.control().space();
+        if self.args.json {
+            return Ok(say(&json!({
+                "event": "start",
+                "string": self.puzzle.string(),
+                "encoding": self.puzzle.encoding().to_string(),
+                "bits": self.puzzle.difficulty().bits(),
+                "layout": space.layout().to_string(),
+                "backend": self.search.backend().describe(),
+                "start": self.search.span().start().to_string(),
+                "end": self.search.span().end().to_string(),
+            }))?);
+        }
+        if !self.args.quiet {
+            eprintln!(
+                "searching for {} ({} encoding, {} seeds) on {}",
+                self.puzzle.difficulty(),
+                self.puzzle.encoding(),
+                space.layout(),
+                self.search.backend().describe(),
+            );
+        }
+        Ok(())
+    }
+
+    fn finished(&self, report: &Report) -> Result<ExitCode, Failure> {
+        for solution in &report.solutions {
+            if self.args.json {
+                say(&json!({
+                    "event": "solution",
+                    "seed": solution.seed,
+                    "digest": solution.digest.to_string(),
+                    "nonce": solution.nonce.to_string(),
+                }))?;
+            } else {
+                self.print_solution(solution, report)?;
+            }
+        }
+        let enough = report.solutions.len() >= self.args.solutions.get();
+        let interrupted = !enough && report.next < self.search.span().end();
+        if interrupted {
+            self.interrupted(report)?;
+        } else if !enough && !self.args.json {
+            let found = if report.solutions.is_empty() { "none" } else { "no more" };
+            println!(
+                "{found} in this span: {} candidates, {}",
+                text::count(self.search.span().len()),
+                text::duration(report.elapsed)
+            );
+        }
+        if self.args.json {
+            self.json_result(report)?;
+        }
+        Ok(match (interrupted, report.solutions.is_empty()) {
+            (true, _) => ExitCode::from(INTERRUPTED),
+            (false, nothing) => ExitCode::from(u8::from(nothing)),
+        })
+    }
+
+    fn print_solution(&self, solution: &Solution, report: &Report) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        let Solution { seed, digest, nonce } = solution;
+        let seconds = report.elapsed.as_secs_f64();
+        let rate = text::rate(report.tested as f64 / seconds.max(1e-9));
+        writeln!(out, "seed      {seed}")?;
+        writeln!(out, "message   {seed}{}", self.puzzle.string())?;
+        writeln!(out, "digest    {digest}")?;
+        writeln!(out, "nonce     {nonce} ({})", self.search.control().space().layout())?;
+        let tested = text::count(report.tested.into());
+        writeln!(out, "tested    {tested} candidates in {}, {rate}", text::time(seconds))?;
+        writeln!(out, "check     {}", text::check_line(self.puzzle, seed))?;
+        Ok(())
+    }
+
+    fn interrupted(&self, report: &Report) -> Result<(), Failure> {
+        let command = self.resume_command(report);
+        if self.args.json {
+            return Ok(say(&json!({
+                "event": "interrupted",
+                "next": report.next.to_string(),
+                "command": command,
+            }))?);
+        }
+        let tested = text::count(report.tested.into());
+        println!("interrupted after {tested} candidates; to go on from there:");
+        println!("{command}");
+        Ok(())
+    }
+
+    /// The command that goes on where this search stopped.
+    fn resume_command(&self, report: &Report) -> String {
+        let args = self.args;
+        let space = self.search.control().space();
+        let bits = self.puzzle.difficulty().bits();
+        let string = self.puzzle.string();
+        let quoted = if string.is_empty() { "''" } else { string };
+        let mut command = match bits % 8 {
+            0 => format!("seedrush mine {} {quoted}", bits / 8),
+            _ => format!("seedrush mine --bits {bits} {quoted}"),
+        };
+        let mut add = |flag: &str, value: &dyn std::fmt::Display| {
+            command += &format!(" --{flag} {value}");
+        };
+        add("encoding", &self.puzzle.encoding());
+        if self.puzzle.seed_prefix() {
+            add("seed-prefix", &"0x");
+        }
+        add("seeds", &space.layout());
+        if args.backend != "auto" {
+            add("backend", &args.backend);
+        }
+        if let Some(threads) = args.threads {
+            add("threads", &threads);
+        }
+        if let Some(level) = args.level {
+            add("level", &level);
+        }
+        let left = args.solutions.get() - report.solutions.len();
+        if left > 1 {
+            add("solutions", &left);
+        }
+        add("start", &report.next);
+        if args.count.is_some() {
+            add("count", &(self.search.span().end() - report.next));
+        }
+        if args.json {
+            command += " --json";
+        }
+        command
+    }
+
+    fn json_result(&self, report: &Report) -> Result<(), Failure> {
+        let first = report.solutions.first();
+        let seconds = report.elapsed.as_secs_f64();
+        Ok(say(&json!({
+            "event": "result",
+            "seed": first.map(|solution| &solution.seed),
+            "string": self.puzzle.string(),
+            "encoding": self.puzzle.encoding().to_string(),
+            "digest": first.map(|solution| solution.digest.to_string()),
+            "nonce": first.map(|solution| solution.nonce.to_string()),
+            "layout": self.search.control().space().layout().to_string(),
+            "solutions": report.solutions.len(),
+            "tested": report.tested,
+            "seconds": seconds,
+            "rate": report.tested as f64 / seconds.max(1e-9),
+        }))?)
+    }
+}
+
+/// One JSON object on a line of its own.
+fn say(event: &serde_json::Value) -> std::io::Result<()> {
+    writeln!(std::io::stdout().lock(), "{event}")
+}

@@ -1,0 +1,59 @@
+//! `seedrush verify`: the judge, for one seed.
+
+use super::{Failure, text};
+use crate::puzzle::{Difficulty, Encoding, Puzzle};
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Says whether a seed solves a puzzle; exit code 0 if it does, 1 if not
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Leading zero bytes (0 to 16; left out with --bits), the string and the seed
+    #[arg(value_names = ["N", "STRING", "SEED"], num_args = 2..=3, required = true)]
+    words: Vec<String>,
+
+    /// Leading zero bits (0 to 128), instead of N
+    #[arg(long, value_name = "B")]
+    bits: Option<u32>,
+
+    /// text: MD5 of the characters as written; bytes: MD5 of the decoded hex number
+    #[arg(long, default_value_t = Encoding::Text)]
+    encoding: Encoding,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The words describe no puzzle or no seed.
+pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let (difficulty, string, seed) = match (args.bits, args.words.as_slice()) {
+        (Some(bits), [string, seed]) => (Difficulty::from_bits(bits), string, seed),
+        (None, [n, string, seed]) => {
+            let bytes = n
+                .parse()
+                .with_context(|| format!("N is a number of zero bytes from 0 to 16, not {n:?}"));
+            (Difficulty::from_bytes(bytes.map_err(Failure::Usage)?), string, seed)
+        }
+        (Some(_), _) => {
+            return Err(Failure::usage(anyhow!(
+                "N and --bits both say how difficult the puzzle is: leave one out"
+            )));
+        }
+        (None, _) => {
+            return Err(Failure::usage(anyhow!("verify needs N (or --bits), STRING and SEED")));
+        }
+    };
+    let puzzle = Puzzle::new(string, difficulty.map_err(Failure::usage)?, args.encoding)
+        .map_err(Failure::usage)?;
+    let seed = puzzle.written_seed(seed).map_err(Failure::usage)?;
+    let digest = puzzle.digest(&seed).map_err(Failure::usage)?;
+    let solves = puzzle.is_solved_by(&seed);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "digest    {digest}")?;
+    writeln!(out, "zeros     {} bits, {} wanted", digest.zero_bits(), puzzle.difficulty().bits())?;
+    writeln!(out, "verdict   {}", if solves { "solves it" } else { "does not solve it" })?;
+    writeln!(out, "check     {}", text::check_line(&puzzle, &seed))?;
+    Ok(ExitCode::from(u8::from(!solves)))
+}

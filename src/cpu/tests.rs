@@ -1,0 +1,206 @@
+//! Exact equality with the judge: for every level, the set of nonces that pass in a span is the
+//! judge's set.
+
+use super::*;
+use crate::puzzle::{Difficulty, Encoding, Puzzle};
+use crate::seeds::{Layout, SeedSpace};
+use std::sync::Arc;
+
+/// Lengths around every border: of words, of blocks, of what a layout can hold.
+const LENGTHS: [usize; 18] =
+    [0, 1, 5, 7, 22, 23, 24, 46, 47, 48, 55, 56, 63, 64, 110, 119, 120, 2000];
+
+/// The levels to test; a level named in SEEDRUSH_REQUIRE must be there.
+fn levels() -> Vec<Level> {
+    let available = Level::available();
+    let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
+    for level in Level::ALL {
+        if !available.contains(&level) {
+            let name = level.to_string();
+            assert!(!required.split(',').any(|word| word == name), "{name} is required");
+            println!("skipped: this machine has no {name}");
+        }
+    }
+    available
+}
+
+fn puzzle(length: usize, encoding: Encoding, prefix: bool) -> Puzzle {
+    let string: String = "A7c02215Fb9e".chars().cycle().take(length).collect();
+    let puzzle = Puzzle::new(string, Difficulty::from_bits(128).unwrap(), encoding).unwrap();
+    if prefix { puzzle.with_seed_prefix().unwrap() } else { puzzle }
+}
+
+fn spaces(length: usize) -> Vec<Arc<SeedSpace>> {
+    [(Encoding::Text, false), (Encoding::Text, true), (Encoding::Bytes, false)]
+        .into_iter()
+        .flat_map(|(encoding, prefix)| {
+            let puzzle = puzzle(length, encoding, prefix);
+            Layout::ALL.map(|layout| SeedSpace::new(&puzzle, layout))
+        })
+        .filter_map(|space| space.ok().map(Arc::new))
+        .collect()
+}
+
+/// Every nonce of `span` that the judge passes.
+fn judged(space: &SeedSpace, span: Span, bits: u32) -> Vec<u128> {
+    let passes = |nonce: &u128| {
+        let seed = space.seed(*nonce).unwrap();
+        space.puzzle().digest(&seed).unwrap().zero_bits() >= bits
+    };
+    (span.start()..span.end()).filter(passes).collect()
+}
+
+/// Every nonce of `span` that `level` finds, on `threads` threads.
+fn found(space: &Arc<SeedSpace>, span: Span, bits: u32, level: Level, threads: usize) -> Vec<u128> {
+    let control = Control::new(Arc::clone(space), span, bits, usize::MAX);
+    let cpu = Cpu::new(Some(level), NonZeroUsize::new(threads)).unwrap();
+    cpu.search(&control).unwrap();
+    assert_eq!(control.false_candidates(), 0);
+    assert_eq!(u128::from(control.tested()), span.len());
+    assert!(control.done().covers(span));
+    control.hits().into_iter().map(|hit| hit.nonce).collect()
+}
+
+fn check(space: &Arc<SeedSpace>, span: Span, bits: u32) {
+    let span = span.intersect(space.whole());
+    let expected = judged(space, span, bits);
+    for level in levels() {
+        let what = || format!("{level} {} {:?} {span}", space.layout(), space.puzzle());
+        assert_eq!(found(space, span, bits, level, 1), expected, "{}", what());
+    }
+}
+
+/// Spans across the borders of families, segments, digit counts and 2^32, in `space`.
+fn spans(space: &SeedSpace) -> Vec<Span> {
+    let around = |nonce: u128, len: u128| Span::with_len(nonce.saturating_sub(len / 3), len);
+    let mut spans = vec![Span::new(0, 2500), around(1 << 32, 700), around(1 << 40, 700)];
+    // Where 16^4 bases or 2^32 bases of the tunnel end, in either encoding.
+    spans.extend([1u128 << 23, 1 << 39].map(|border| around(border, 500)));
+    spans.push(around(0x1_0000_0000_0000_0000, 500));
+    spans.push(Span::new(space.room() - 400, space.room()));
+    spans
+}
+
+#[test]
+fn every_level_passes_exactly_what_the_judge_passes() {
+    for length in LENGTHS {
+        for space in spaces(length) {
+            for span in spans(&space) {
+                check(&space, span, 8);
+            }
+        }
+    }
+}
+
+#[test]
+fn long_spans_fill_every_lane_and_agree_on_twelve_bits() {
+    for length in [0, 10, 23, 60] {
+        for space in spaces(length) {
+            check(&space, Span::with_len(77_777, 120_000), 12);
+        }
+    }
+}
+
+#[test]
+fn counting_agrees_across_all_short_lengths() {
+    for encoding in [Encoding::Text, Encoding::Bytes] {
+        for length in [0, 5] {
+            let space = SeedSpace::new(&puzzle(length, encoding, false), Layout::Counting);
+            check(&Arc::new(space.unwrap()), Span::new(0, 0x11000), 10);
+        }
+    }
+}
+
+#[test]
+fn no_bits_pass_everything_and_many_bits_agree_on_the_first_word() {
+    for space in spaces(10) {
+        check(&space, Span::with_len(300, 1000), 0);
+        check(&space, Span::with_len(300, 1000), 3);
+        check(&space, Span::with_len(1 << 20, 40_000), 16);
+    }
+}
+
+#[test]
+fn spans_of_any_alignment_agree() {
+    for space in spaces(10) {
+        for start in [0u128, 1, 127, 128, 255, 256, 4095] {
+            for len in [0u128, 1, 2, 127, 128, 129, 257, 1000] {
+                check(&space, Span::with_len(start, len), 4);
+            }
+        }
+    }
+}
+
+#[test]
+fn hits_lie_in_every_lane_and_at_both_ends_of_a_span() {
+    for space in spaces(10) {
+        let family = u128::from(Plan::new(&space, 1 << 20).unwrap().family());
+        let hits = judged(&space, Span::with_len(1 << 20, 112 * 40 * family.min(16)), 6);
+        assert!(hits.len() > 100);
+        for &hit in hits.iter().take(30) {
+            check(&space, Span::with_len(hit, 1), 6);
+            check(&space, Span::new(hit, hit + 300), 6);
+            check(&space, Span::new(hit - 300, hit + 1), 6);
+        }
+        let kernels = Kernels::new(Level::best()).unwrap();
+        let bases = u128::from(kernels.bases());
+        let wide = judged(&space, Span::with_len(1 << 20, bases * family), 4);
+        let lanes: std::collections::HashSet<u128> =
+            wide.iter().map(|nonce| nonce / family % bases).collect();
+        assert_eq!(lanes.len() as u128, bases, "a hit in every lane");
+        check(&space, Span::with_len(1 << 20, bases * family), 4);
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_first_solutions() {
+    let puzzle = Puzzle::new("abcdf", Difficulty::from_bits(14).unwrap(), Encoding::Text).unwrap();
+    for layout in Layout::ALL {
+        let space = Arc::new(SeedSpace::new(&puzzle, layout).unwrap());
+        let expected: Vec<_> =
+            judged(&space, Span::new(0, 1 << 18), 14).into_iter().take(5).collect();
+        assert_eq!(expected.len(), 5);
+        for threads in [1, 2, 3, 8] {
+            let control = Control::new(Arc::clone(&space), space.whole(), 14, 5);
+            Cpu::new(None, NonZeroUsize::new(threads)).unwrap().search(&control).unwrap();
+            let found: Vec<_> = control.settled_solutions().iter().map(|hit| hit.nonce).collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn a_stopped_search_goes_on_where_it_was() {
+    let space = spaces(10).remove(0);
+    let span = Span::new(5, 3_000_000);
+    let cpu = Cpu::new(None, NonZeroUsize::new(2)).unwrap();
+    let whole = found(&space, span, 12, Level::best(), 2);
+    let (mut hits, mut at, mut stops) = (Vec::new(), span.start(), 0);
+    while at < span.end() {
+        let control = Control::new(Arc::clone(&space), Span::new(at, span.end()), 12, usize::MAX);
+        std::thread::scope(|scope| {
+            scope.spawn(|| cpu.search(&control).unwrap());
+            while control.tested() == 0 {
+                control.wait(std::time::Duration::from_millis(1));
+            }
+            control.stop();
+        });
+        let next = control.frontier();
+        hits.extend(control.hits().into_iter().map(|hit| hit.nonce).filter(|&nonce| nonce < next));
+        stops += u32::from(next < span.end());
+        at = next;
+    }
+    assert!(stops > 0, "never stopped in the middle");
+    assert_eq!(hits, whole);
+}
+
+#[test]
+fn a_missing_level_is_an_error_that_names_the_others() {
+    for level in Level::ALL {
+        if !Level::available().contains(&level) {
+            let error = Cpu::new(Some(level), None).err().unwrap().to_string();
+            assert!(error.contains("scalar"), "{error}");
+        }
+    }
+    assert!("sse9".parse::<Level>().unwrap_err().to_string().contains("avx512"));
+}
