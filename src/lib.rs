@@ -24,8 +24,9 @@
 //! - [`backend`]: how anything that searches takes work and gives results.
 //! - [`cpu`]: threads running one kernel at the scalar, AVX2 or AVX-512 level.
 //! - [`mod@search`]: all of it behind one call.
-//! - [`jobs`]: divisible work. [`coordinator`]: a state machine that leases it and believes nothing
-//!   unchecked. [`proto`]: its messages. [`net`]: sockets, servers and clients.
+//! - [`jobs`]: kinds of divisible work and what each must prove. [`coordinator`]: leases their spans
+//!   to clients and believes nothing that it has not checked.
+//! - [`proto`]: their messages. [`net`]: sockets, servers and clients.
 //! - [`bench`]: rates, held against the instruction floor of the machine.
 
 pub mod backend;

@@ -102,7 +102,8 @@ pub struct Grant {
     pub share_bits: Option<u32>,
     /// Solutions still wanted: the client may end the lease early when it has found as many.
     pub wanted: u32,
-    /// Without counted progress for this long the lease ends.
+    /// Without counted progress for this long the span is free for others. A later report goes on
+    /// if nobody has taken it.
     pub patience: Duration,
 }
 

@@ -41,7 +41,7 @@ pub use trust::{Reason, Standing};
 
 use client::{Client, ClientTable};
 use entry::JobTable;
-use lease::{Lease, LeaseTable};
+use lease::LeaseTable;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -55,6 +55,7 @@ mod tests;
 #[derive(Debug)]
 pub struct Coordinator {
     config: Config,
+    instance: u64,
     random: Random,
     clients: ClientTable,
     jobs: JobTable,
@@ -75,12 +76,16 @@ impl Coordinator {
     /// A coordinator without clients or jobs; `seed` decides what is audited, so it must not be
     /// guessable.
     pub fn new(config: Config, seed: u64) -> Self {
+        let mut random = Random(seed);
+        let instance = random.next();
         Self {
             config,
-            random: Random(seed),
+            instance,
+            // Tokens of a coordinator that ran here before are not those of this one.
+            leases: LeaseTable::after(instance >> 24),
+            random,
             clients: ClientTable::default(),
             jobs: JobTable::default(),
-            leases: LeaseTable::default(),
             timers: BTreeSet::new(),
             parked: BTreeSet::new(),
             team_rates: [0; JobKind::ALL.len()],
@@ -94,6 +99,12 @@ impl Coordinator {
     /// What it was made with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// A number that tells this coordinator from others, among them those that ran in this place
+    /// before. Clients that see another one drop what they hold: its numbers mean other things.
+    pub fn instance(&self) -> u64 {
+        self.instance
     }
 
     /// The next event that a driver has not seen.
@@ -112,6 +123,7 @@ impl Coordinator {
     /// It is banned, or there are too many clients.
     pub fn join(&mut self, now: Duration, join: Join) -> Result<Joined, Refusal> {
         if let Some(client) = self.clients.by_session(join.session) {
+            self.revive_all(now, client);
             let held = self.heartbeat(now, client)?;
             return Ok(Joined { client, resumed: true, held });
         }
@@ -143,8 +155,8 @@ impl Coordinator {
         let known = self.clients.known_mut(client)?;
         known.check_banned()?;
         known.seen(now);
-        let leases = known.leases.iter();
-        Ok(leases.filter_map(|&id| Some(self.leases.find(id)?.held(id))).collect())
+        let leases = known.leases.iter().filter_map(|&id| Some((id, self.leases.find(id)?)));
+        Ok(leases.filter(|(_, lease)| !lease.lapsed).map(|(id, lease)| lease.held(id)).collect())
     }
 
     /// The connection to a client is lost. It keeps its leases until they end by themselves, for
@@ -156,8 +168,7 @@ impl Coordinator {
         self.parked.remove(&client);
     }
 
-    /// A client says good-bye: what it holds is free at once.
-    /// One without trust is remembered, or it would come back as another.
+    /// A client says good-bye: what it holds is free at once. One without trust is remembered, or it would come back as another.
     pub fn leave(&mut self, client: ClientId) {
         match self.clients.find(client).map(Client::check_standing) {
             Some(Ok(())) => self.remove_client(client, Departure::Left),
@@ -176,41 +187,13 @@ impl Coordinator {
                 self.remove_client(id, Departure::Silent);
                 continue;
             }
-            let over: Vec<LeaseId> = client.leases.clone();
-            for lease in over {
+            for lease in client.leases.clone() {
                 if self.leases.find(lease).is_some_and(|lease| lease.deadline <= now) {
-                    self.revoke(lease);
+                    self.lapse(lease);
                 }
             }
             self.set_timer(id);
         }
-    }
-
-    /// Takes a lease away and tells its client.
-    fn revoke(&mut self, id: LeaseId) {
-        if let Some(lease) = self.close(id) {
-            let (client, epoch) = (lease.client, lease.epoch);
-            self.events.push_back(Event::Revoked { client, lease: id, epoch });
-        }
-    }
-
-    /// Ends a lease: what is not done of it is free again, what is done is its client's word.
-    fn close(&mut self, id: LeaseId) -> Option<Lease> {
-        let lease = self.leases.remove(id)?;
-        if let Some(entry) = self.jobs.find_mut(lease.job) {
-            entry.due.remove(&(lease.due, id));
-            entry.give_back(lease.rest());
-        }
-        if let Some(client) = self.clients.find_mut(lease.client) {
-            client.leases.retain(|&other| other != id);
-            client.finished_leases += 1;
-            if lease.share_bits.is_some() {
-                client.trust.note_finished(lease.job, lease.finished());
-            }
-        }
-        self.offer(lease.job, lease.rest());
-        self.plan_audit(&lease);
-        Some(lease)
     }
 
     /// Something of a job has become free: let the queue and those who wait know.
@@ -274,7 +257,8 @@ impl Coordinator {
         let Some(client) = self.clients.find_mut(id) else { return };
         let leases = client.leases.iter();
         let at = leases
-            .filter_map(|&lease| Some(self.leases.find(lease)?.deadline))
+            .filter_map(|&lease| self.leases.find(lease).filter(|lease| !lease.lapsed))
+            .map(|lease| lease.deadline)
             .fold(silent, Duration::min);
         self.timers.remove(&(client.timer, id));
         client.timer = at;

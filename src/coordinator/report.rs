@@ -22,6 +22,9 @@ impl Coordinator {
         known.check_banned()?;
         known.seen(now);
         let (solutions, false_hits) = self.judge_hits(client, report);
+        if self.is_held(client, report) {
+            self.revive(now, report.lease);
+        }
         let counted = match self.countable(client, report) {
             Some(span) => self.count(now, client, report, span),
             None => 0,

@@ -101,10 +101,11 @@ pub struct ClientStatus {
 impl Coordinator {
     /// The totals.
     pub fn totals(&self) -> Totals {
+        let entries = self.jobs.active().iter().filter_map(|&id| self.jobs.find(id));
         Totals {
             clients: self.clients.len(),
             started: self.started,
-            leases: self.leases.len(),
+            leases: entries.map(|entry| entry.due.len()).sum(),
             active_jobs: self.jobs.active().len(),
             search_rate: self.team_rates[JobKind::Md5Search.index()],
         }

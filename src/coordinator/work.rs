@@ -29,6 +29,8 @@ impl Coordinator {
         let known = self.clients.known_mut(client)?;
         known.seen(now);
         known.check_standing()?;
+        self.drop_lapsed(client);
+        let known = self.clients.known_mut(client)?;
         if known.requests.is_spent(request) {
             let same = |id: &LeaseId| self.leases.find(*id).is_some_and(|l| l.request == request);
             let held = known.leases.iter().copied().find(same).and_then(|id| self.grant(id));
@@ -115,7 +117,8 @@ impl Coordinator {
             let gain = lease.due.checked_sub(begin).filter(|&gain| gain > self.worth_cutting())?;
             ((gain.as_secs_f64() * theirs) as u128).min(rest.len())
         };
-        let tail = (left as f64 * (mine / (mine + theirs))) as u128;
+        // Not more than there is, whatever rounding makes of the largest numbers.
+        let tail = ((left as f64 * (mine / (mine + theirs))) as u128).min(left);
         // Cuts near which a kernel would have ended anyway.
         let aligned = rest.end() - aligned_end(0, tail);
         let (head, tail) = rest.split_at(aligned - rest.start());
@@ -175,6 +178,7 @@ impl Coordinator {
             share_bits,
             shares: Vec::new(),
             deadline: now.saturating_add(self.config.patience),
+            lapsed: false,
             due,
         });
         if let Some(entry) = self.jobs.find_mut(job) {

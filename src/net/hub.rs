@@ -103,7 +103,6 @@ struct State {
 pub struct Hub {
     state: Mutex<State>,
     began: Instant,
-    server: u64,
     events: mpsc::UnboundedSender<ServerEvent>,
     audits: mpsc::UnboundedSender<Audit>,
     /// Rung when a visitor by datagram is to be told something.
@@ -138,7 +137,6 @@ impl Hub {
                 closing: None,
             }),
             began: Instant::now(),
-            server: random(),
             events: event_sender,
             audits: audit_sender,
             shared_bell: Notify::new(),
@@ -325,7 +323,7 @@ impl Hub {
                     version,
                     client: joined.client.0,
                     session,
-                    server: self.server,
+                    server: state.coordinator.instance(),
                     held: joined.held.into_iter().map(market::held).collect(),
                 })
             }

@@ -73,14 +73,18 @@ async fn forward(front: Arc<UdpSocket>, server: SocketAddr, weather: Arc<Weather
     let mut buffer = [0; 2048];
     loop {
         let Ok((length, client)) = front.recv_from(&mut buffer).await else { continue };
-        if !backs.contains_key(&client) {
-            let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
-            back.connect(server).await.unwrap();
-            backs.insert(client, back.clone());
-            returning.spawn(bring_back(back, front.clone(), client, weather.clone()));
-        }
+        let back = match backs.get(&client) {
+            Some(back) => back.clone(),
+            None => {
+                let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                back.connect(server).await.unwrap();
+                backs.insert(client, back.clone());
+                returning.spawn(bring_back(back.clone(), front.clone(), client, weather.clone()));
+                back
+            }
+        };
         for delay in weather.deliveries() {
-            let (back, datagram) = (backs[&client].clone(), buffer[..length].to_vec());
+            let (back, datagram) = (back.clone(), buffer[..length].to_vec());
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
                 let _ = back.send(&datagram).await;
