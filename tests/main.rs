@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test that unwraps in vain fails, as it should
 
 mod layers;
+mod mine;
 mod net;
+mod programs;
+mod vectors;
