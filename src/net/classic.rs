@@ -11,7 +11,8 @@
 //! The old server reads from one client after the other and waits for each, so a client must say
 //! something at least every second. Servers know native clients by their first byte.
 
-use super::hub::{Doorbell, Hub, Sender, ServerEvent};
+use super::hub::{Hub, Sender, ServerEvent};
+use super::visitors::Doorbell;
 use super::{CONNECT_TIME, tcp};
 use crate::backend::{Backend, Control};
 use crate::coordinator::ClientId;

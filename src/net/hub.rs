@@ -6,6 +6,7 @@
 use super::lists;
 use super::market::{self, describe, spec_of};
 use super::random;
+use super::visitors::{Doorbell, Visitors};
 use crate::coordinator::{
     Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, JobEnd, JobId, Join,
     Refusal,
@@ -14,14 +15,10 @@ use crate::jobs::{Claim, JobSpec, Solution};
 use crate::proto::{
     Answer, Call, Hello, News, Notice, Over, Reason, Refused, Reply, Request, Welcome, negotiate,
 };
-use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
-
-/// Ended jobs that a visitor is told about at most: it hears of each only while it holds a lease.
-const MAX_NOTICES: usize = 64;
 
 /// What happens, for whoever shows it.
 #[derive(Clone, Debug)]
@@ -49,51 +46,9 @@ pub enum ServerEvent {
     Said(u64, String),
 }
 
-/// How a visitor is told that there is something for it.
-#[derive(Clone)]
-pub(super) enum Doorbell {
-    /// Wakes the task of its connection.
-    Own(Arc<Notify>),
-    /// Wakes the task of all datagrams.
-    Shared,
-}
-
-impl Doorbell {
-    fn is(&self, other: &Arc<Notify>) -> bool {
-        matches!(self, Self::Own(own) if Arc::ptr_eq(own, other))
-    }
-}
-
-struct Visitor {
-    session: u64,
-    doorbell: Doorbell,
-    /// Numbered, not yet acknowledged.
-    notices: VecDeque<Notice>,
-    last_notice: u64,
-    /// Told once.
-    nudges: VecDeque<News>,
-}
-
-impl Visitor {
-    fn tell(&mut self, news: News) {
-        self.last_notice += 1;
-        if self.notices.len() == MAX_NOTICES {
-            self.notices.pop_front();
-        }
-        self.notices.push_back(Notice { number: self.last_notice, what: news });
-    }
-
-    fn seen(&mut self, number: u64) {
-        self.notices.retain(|notice| notice.number > number);
-    }
-}
-
 struct State {
     coordinator: Coordinator,
-    visitors: HashMap<ClientId, Visitor>,
-    sessions: HashMap<u64, ClientId>,
-    /// Visitors by datagram with something to be told.
-    ringing: VecDeque<ClientId>,
+    visitors: Visitors,
     /// The job after which the server closes.
     main_job: Option<JobId>,
     closing: Option<Over>,
@@ -130,9 +85,7 @@ impl Hub {
         let hub = Self {
             state: Mutex::new(State {
                 coordinator: Coordinator::new(config, random()),
-                visitors: HashMap::new(),
-                sessions: HashMap::new(),
-                ringing: VecDeque::new(),
+                visitors: Visitors::default(),
                 main_job: None,
                 closing: None,
             }),
@@ -184,7 +137,7 @@ impl Hub {
 
     /// Whether every visitor knows that the server closes.
     pub(super) fn all_know(&self) -> bool {
-        self.state().visitors.values().all(|visitor| visitor.notices.is_empty())
+        self.state().visitors.all_know()
     }
 
     /// Answers a request of anyone. `client` is who the transport takes the sender for: over UDP
@@ -196,62 +149,50 @@ impl Hub {
         request: Request,
     ) -> Reply {
         let mut state = self.state();
-        if let Some(visitor) = client.and_then(|id| state.visitors.get_mut(&id)) {
-            visitor.seen(request.notices_seen);
-            if !matches!(
-                (&visitor.doorbell, &sender.doorbell),
-                (Doorbell::Own(_), Doorbell::Own(_))
-            ) {
-                visitor.doorbell = sender.doorbell.clone();
-            }
+        if let Some(id) = *client {
+            state.visitors.heard(id, request.notices_seen, &sender.doorbell);
         }
         let number = request.number;
+        let known = client.is_some();
         let answer = match request.call {
-            Call::Hello(hello) => self.hello(&mut state, sender, client, hello),
+            // One client for each connection, or one connection could fill the house.
+            Call::Hello(hello) if !known => self.hello(&mut state, sender, client, hello),
             call => {
                 let roomy = matches!(sender.doorbell, Doorbell::Own(_));
                 self.answer(&mut state, *client, number, call, roomy)
             }
         };
         self.drain(&mut state);
-        let notice = client
-            .and_then(|id| state.visitors.get(&id))
-            .and_then(|visitor| visitor.notices.front().cloned());
+        let notice = client.and_then(|id| state.visitors.oldest(id));
+        // Who comes back too late still learns how it ended.
+        let late = state.closing.clone().filter(|_| client.is_none());
+        let late = late.map(|over| Notice { number: 0, what: News::Closing(over) });
+        let notice = notice.or(late);
         Reply { number, notice, answer: Some(answer) }
     }
 
     /// The client that holds a session.
     pub(super) fn client_of(&self, session: u64) -> Option<ClientId> {
-        self.state().sessions.get(&session).copied()
+        self.state().visitors.client_of(session)
     }
 
     /// What a visitor is to be told: all that it has not acknowledged, and nudges, once.
     pub(super) fn notices(&self, client: ClientId) -> Vec<Notice> {
-        let mut state = self.state();
-        let Some(visitor) = state.visitors.get_mut(&client) else { return Vec::new() };
-        let nudges = visitor.nudges.drain(..).map(|what| Notice { number: 0, what });
-        nudges.chain(visitor.notices.iter().cloned()).collect()
+        self.state().visitors.notices(client)
     }
 
     /// Visitors by datagram with something new to be told.
     pub(super) fn take_ringing(&self) -> Vec<(ClientId, u64)> {
-        let mut state = self.state();
-        let ringing: Vec<_> = state.ringing.drain(..).collect();
-        let session = |id| Some((id, state.visitors.get(&id)?.session));
-        ringing.into_iter().filter_map(session).collect()
+        self.state().visitors.take_ringing()
     }
 
     /// A connection is lost, if `doorbell` is still the client's.
     pub(super) fn disconnected(&self, client: ClientId, doorbell: &Arc<Notify>) {
         let mut state = self.state();
-        let own = state.visitors.get(&client).is_some_and(|v| v.doorbell.is(doorbell));
-        if own {
+        if state.visitors.disconnected(client, doorbell) {
             state.coordinator.disconnected(client);
-            if let Some(visitor) = state.visitors.get_mut(&client) {
-                visitor.doorbell = Doorbell::Shared;
-                if state.closing.is_some() {
-                    state.forget(client);
-                }
+            if state.closing.is_some() {
+                state.visitors.forget(client);
             }
         }
         self.drain(&mut state);
@@ -271,7 +212,7 @@ impl Hub {
         };
         let now = self.began.elapsed();
         let joined = state.coordinator.join(now, join).map_err(|error| error.to_string())?;
-        state.welcome(joined.client, sender.doorbell.clone());
+        state.visitors.welcome(joined.client, sender.doorbell.clone());
         self.drain(&mut state);
         Ok(joined.client)
     }
@@ -318,7 +259,7 @@ impl Hub {
         match state.coordinator.join(self.began.elapsed(), join) {
             Ok(joined) => {
                 *client = Some(joined.client);
-                let session = state.welcome(joined.client, sender.doorbell.clone());
+                let session = state.visitors.welcome(joined.client, sender.doorbell.clone());
                 Answer::Welcome(Welcome {
                     version,
                     client: joined.client.0,
@@ -393,7 +334,7 @@ impl Hub {
                 }
             }
             Event::Left(id, _) => {
-                state.forget(id);
+                state.visitors.forget(id);
                 self.show(ServerEvent::Left(id.0));
             }
             Event::Started => self.show(ServerEvent::Started),
@@ -431,71 +372,27 @@ impl Hub {
             return;
         }
         state.closing = Some(over.clone());
-        let ids: Vec<_> = state.visitors.keys().copied().collect();
-        for id in ids {
+        for id in state.visitors.clients() {
             self.tell(state, id, News::Closing(over.clone()));
         }
         self.closing_bell.notify_one();
     }
 
     fn tell(&self, state: &mut State, id: ClientId, news: News) {
-        if let Some(visitor) = state.visitors.get_mut(&id) {
-            visitor.tell(news);
-            self.ring(state, id);
+        if state.visitors.tell(id, news) {
+            self.shared_bell.notify_one();
         }
     }
 
     fn nudge(&self, state: &mut State, id: ClientId, news: News) {
-        if let Some(visitor) = state.visitors.get_mut(&id) {
-            if visitor.nudges.len() < MAX_NOTICES {
-                visitor.nudges.push_back(news);
-            }
-            self.ring(state, id);
-        }
-    }
-
-    fn ring(&self, state: &mut State, id: ClientId) {
-        match state.visitors.get(&id).map(|visitor| &visitor.doorbell) {
-            Some(Doorbell::Own(bell)) => bell.notify_one(),
-            Some(Doorbell::Shared) => {
-                state.ringing.push_back(id);
-                self.shared_bell.notify_one();
-            }
-            None => {}
+        if state.visitors.nudge(id, news) {
+            self.shared_bell.notify_one();
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the lock is held is a bug of the coordinator; going on serves the others.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Notes how a client is reached from now on; returns its session.
-    fn welcome(&mut self, client: ClientId, doorbell: Doorbell) -> u64 {
-        if let Some(visitor) = self.visitors.get_mut(&client) {
-            visitor.doorbell = doorbell;
-            return visitor.session;
-        }
-        // 0 means "none".
-        let session = random().max(1);
-        self.sessions.insert(session, client);
-        let visitor = Visitor {
-            session,
-            doorbell,
-            notices: VecDeque::new(),
-            last_notice: 0,
-            nudges: VecDeque::new(),
-        };
-        self.visitors.insert(client, visitor);
-        session
-    }
-
-    fn forget(&mut self, client: ClientId) {
-        if let Some(visitor) = self.visitors.remove(&client) {
-            self.sessions.remove(&visitor.session);
-        }
     }
 }
 

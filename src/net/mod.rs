@@ -15,6 +15,7 @@ pub mod server;
 mod task;
 mod tcp;
 mod udp;
+mod visitors;
 
 pub use hub::{Hub, ServerEvent};
 

@@ -1,6 +1,7 @@
 //! Frames over TCP, and the server's side of one connection.
 
-use super::hub::{Doorbell, Hub, Sender, refused};
+use super::hub::{Hub, Sender, refused};
+use super::visitors::Doorbell;
 use super::{HANDSHAKE_TIME, IDLE_TIME};
 use crate::coordinator::ClientId;
 use crate::proto::{Answer, MAX_FRAME, Reason, Refused, Reply, Request};

@@ -4,7 +4,8 @@
 //! that the last replies to each session are kept, so that a repeated request is answered as it was
 //! the first time, and notices are repeated until they are acknowledged.
 
-use super::hub::{Doorbell, Hub, Sender, refused};
+use super::hub::{Hub, Sender, refused};
+use super::visitors::Doorbell;
 use crate::coordinator::ClientId;
 use crate::proto::{Answer, MAX_DATAGRAM, ProtoError, Reason, Reply, Request, Welcome};
 use socket2::{Domain, Socket, Type};

@@ -6,6 +6,7 @@
 
 mod fields;
 mod lines;
+mod notice;
 mod reply;
 mod request;
 mod work;
@@ -17,9 +18,8 @@ mod wire {
 }
 
 pub use lines::{ClientLine, JobLine, State};
-pub use reply::{
-    Answer, Grant, Held, JobEnd, News, Notice, Over, Reason, Refused, Reply, Verdict, Welcome,
-};
+pub use notice::{Held, JobEnd, News, Notice, Over};
+pub use reply::{Answer, Grant, Reason, Refused, Reply, Verdict, Welcome};
 pub use request::{Call, Hello, Progress, Request, Submit};
 pub use work::{Md5Part, Squares, Work};
 

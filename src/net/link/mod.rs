@@ -300,8 +300,12 @@ impl Core {
     }
 
     /// Takes the server's word on hello.
-    fn greeted(&mut self, answer: Option<Answer>) -> Result<(), End> {
-        match answer {
+    fn greeted(&mut self, reply: Reply) -> Result<(), End> {
+        // A server that is about to end says why beside its refusal.
+        if let Some(notice) = reply.notice.filter(|notice| notice.number == 0) {
+            let _ = self.news.send(notice.what);
+        }
+        match reply.answer {
             Some(Answer::Welcome(welcome)) => {
                 self.session = welcome.session;
                 if self.server.replace(welcome.server).is_some_and(|old| old != welcome.server) {

@@ -52,7 +52,7 @@ async fn greet(core: &mut Core, frames: &mut Frames, address: SocketAddr) -> Res
     };
     let reply = timeout(CONNECT_TIME, exchange).await.ok().flatten();
     match reply.map(|frame| Reply::decode(&frame)) {
-        Some(Ok(reply)) => core.greeted(reply.answer),
+        Some(Ok(reply)) => core.greeted(reply),
         Some(Err(error)) => {
             Err(End::Unreachable(format!("{address}: no seedrush-server there: {error}")))
         }

@@ -133,7 +133,7 @@ impl Channel<'_> {
         if self.hello == Some(reply.number) {
             self.hello = None;
             self.repeats.clear();
-            self.core.greeted(reply.answer)?;
+            self.core.greeted(reply)?;
             self.send_all().await;
             return Ok(());
         }
