@@ -8,7 +8,7 @@ use crate::seeds::{Layout, LayoutError, SeedSpace};
 use crate::span::Span;
 use serde::Serialize;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// Hits of this many bits are counted: enough of them in a second to see that none is missing, few
@@ -99,13 +99,12 @@ pub fn run(
     time: Duration,
 ) -> Result<Duration, BackendError> {
     let began = Instant::now();
+    let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
-        let search = scope.spawn(|| backend.search(control));
-        while !search.is_finished() && began.elapsed() < time {
-            control.wait(time.saturating_sub(began.elapsed()));
-        }
+        scope.spawn(move || send.send(backend.search(control)));
+        let early = receive.recv_timeout(time);
         control.stop();
-        search.join().unwrap_or_else(|_| Err(BackendError::Device("the search panicked".into())))
+        early.or_else(|_| receive.recv()).unwrap_or(Ok(()))
     })?;
     Ok(began.elapsed())
 }

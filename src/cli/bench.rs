@@ -48,6 +48,10 @@ pub struct BenchArgs {
     json: bool,
 }
 
+/// Titles over the columns of [`line`].
+const HEADER: &str = "backend level   layout    encoding threads          rate     hits   \
+                      expected     clock  efficiency";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -60,22 +64,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
             Failure::usage(anyhow::anyhow!("--seconds is a time above 0, at most 86400"))
         })?;
     let mut out = std::io::stdout().lock();
-    if !args.json {
-        writeln!(
-            out,
-            "{:<8}{:<8}{:<10}{:<9}{:>7}{:>14}{:>9}{:>11}{:>10}{:>12}",
-            "backend",
-            "level",
-            "layout",
-            "encoding",
-            "threads",
-            "rate",
-            "hits",
-            "expected",
-            "clock",
-            "efficiency"
-        )?;
-    }
+    let mut header = !args.json;
     for case in cases(args) {
         let row = match measure(&args.string, &case, time) {
             Ok(row) => row,
@@ -87,6 +76,9 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
             Err(BenchError::Backend(error)) => return Err(Failure::Work(error.into())),
             Err(error) => return Err(Failure::usage(error)),
         };
+        if std::mem::take(&mut header) {
+            writeln!(out, "{HEADER}")?;
+        }
         if args.json {
             writeln!(out, "{}", serde_json::to_string(&row).map_err(anyhow::Error::from)?)?;
         } else {

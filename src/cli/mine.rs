@@ -15,6 +15,7 @@ use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// The rate shown is the mean over this long.
@@ -101,21 +102,23 @@ fn watch(args: &MineArgs, puzzle: &Puzzle, search: &Search) -> Result<Report, Se
     let hidden = args.quiet || args.json;
     let bar = progress_bar(hidden);
     let control = search.control();
+    let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| search.run());
+        scope.spawn(move || send.send(search.run()));
         let mut rate = MovingRate::new();
-        let mut shown = Instant::now();
-        while !running.is_finished() {
-            control.wait(PROGRESS_INTERVAL.saturating_sub(shown.elapsed()));
-            if shown.elapsed() >= PROGRESS_INTERVAL {
-                shown = Instant::now();
-                let per_second = rate.update(control.tested());
-                bar.set_message(text::progress(puzzle, control.tested() as f64, per_second));
-                bar.tick();
+        let report = loop {
+            match receive.recv_timeout(PROGRESS_INTERVAL) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(report) => break report,
+                // The scope passes the panic on.
+                Err(RecvTimeoutError::Disconnected) => unreachable!("a search ends or panics"),
             }
-        }
+            let per_second = rate.update(control.tested());
+            bar.set_message(text::progress(puzzle, control.tested() as f64, per_second));
+            bar.tick();
+        };
         bar.finish_and_clear();
-        running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        report
     })
 }
 

@@ -186,38 +186,38 @@ impl Kernels {
     }
 }
 
-fn scalar<const START: usize, const MORE: bool>(
-    token: (),
-    plan: &Prepared,
-    bases: Range<u64>,
-    members: Range<u32>,
-    found: &mut Vec<Found>,
-) {
-    md5::search::<Interleave<u32, SCALAR_STREAMS>, START, MORE>(token, plan, bases, members, found);
+/// The functions of one level: all that carries its `#[target_feature]`.
+macro_rules! level {
+    ($name:ident, $later:ident, $token:ty, $lanes:ty, $(#[$attribute:meta])*) => {
+        $(#[$attribute])*
+        fn $name<const START: usize, const MORE: bool>(
+            token: $token,
+            plan: &Prepared,
+            bases: Range<u64>,
+            members: Range<u32>,
+            found: &mut Vec<Found>,
+        ) {
+            // A closure has the features of the function around it: this is no unsafe call.
+            let later = |q| $later(token, plan, q);
+            md5::search::<$lanes, START, MORE>(token, plan, bases, members, later, found);
+        }
+
+        $(#[$attribute])*
+        #[inline(never)]
+        fn $later(token: $token, plan: &Prepared, q: [$lanes; 4]) -> $lanes {
+            md5::later_blocks(token, plan, q)
+        }
+    };
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn avx2<const START: usize, const MORE: bool>(
-    token: avx2::Token,
-    plan: &Prepared,
-    bases: Range<u64>,
-    members: Range<u32>,
-    found: &mut Vec<Found>,
-) {
-    type L = Interleave<avx2::Avx2, AVX2_STREAMS>;
-    md5::search::<L, START, MORE>(token, plan, bases, members, found);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn avx512<const START: usize, const MORE: bool>(
-    token: avx512::Token,
-    plan: &Prepared,
-    bases: Range<u64>,
-    members: Range<u32>,
-    found: &mut Vec<Found>,
-) {
-    type L = Interleave<avx512::Avx512, AVX512_STREAMS>;
-    md5::search::<L, START, MORE>(token, plan, bases, members, found);
-}
+level!(scalar, scalar_later, (), Interleave<u32, SCALAR_STREAMS>,);
+level!(
+    avx2, avx2_later, avx2::Token, Interleave<avx2::Avx2, AVX2_STREAMS>,
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+);
+level!(
+    avx512, avx512_later, avx512::Token, Interleave<avx512::Avx512, AVX512_STREAMS>,
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+);

@@ -196,13 +196,15 @@ macro_rules! steps_to_63 {
 }
 
 /// Filters `members` of `bases` (low parts; at most 2^32), appending what passes to `found`, base
-/// batches ascending. `START` is the plan's start step, `MORE` whether there are later blocks.
+/// batches ascending. `START` is the plan's start step, `MORE` whether there are later blocks; then
+/// `later` is this level's [`later_blocks`], a call, so that it is compiled once for all starts.
 #[inline(always)]
 pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
     token: L::Token,
     plan: &Prepared,
     bases: Range<u64>,
     members: Range<u32>,
+    later: impl Fn([L; 4]) -> L,
     found: &mut Vec<Found>,
 ) {
     let initial = INITIAL.map(|word| L::splat(token, word));
@@ -276,8 +278,7 @@ pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
             steps_to_60!(member_step);
             let first_word = if MORE {
                 steps_to_63!(member_step);
-                let state = [q4, q3, q2, q1];
-                later_blocks::<L>(token, initial, state, &plan.later)
+                later([q4, q3, q2, q1])
             } else {
                 initial[0].add(q1)
             };
@@ -289,12 +290,12 @@ pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
     }
 }
 
-/// The first digest word after all `blocks`, from `q`, what the first block's steps ended in.
+/// The first digest word after all blocks, from `q`, what the first block's steps ended in.
 #[inline(always)]
-fn later_blocks<L: Lanes>(token: L::Token, initial: [L; 4], q: [L; 4], blocks: &[[u32; 64]]) -> L {
-    let mut state = initial;
-    let mut q = q;
-    for block in blocks {
+pub(super) fn later_blocks<L: Lanes>(token: L::Token, plan: &Prepared, mut q: [L; 4]) -> L {
+    let mut state = INITIAL.map(|word| L::splat(token, word));
+    for (n, block) in plan.later.iter().enumerate() {
+        let last = n + 1 == plan.later.len();
         let mut n = 0;
         while n < 4 {
             state[n] = state[n].add(q[n]);
@@ -310,7 +311,7 @@ fn later_blocks<L: Lanes>(token: L::Token, initial: [L; 4], q: [L; 4], blocks: &
         steps_to_60!(later_step);
         // After step 60 the newest Q belongs to the first word of the digest.
         q[0] = q1;
-        if !std::ptr::eq(block, &blocks[blocks.len() - 1]) {
+        if !last {
             steps_to_63!(later_step);
             q = [q4, q3, q2, q1];
         }

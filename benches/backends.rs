@@ -1,0 +1,108 @@
+//! `cargo bench`: the backends against each other, in candidates a second.
+//!
+//! divan, because it reports items a second and takes a whole search as one iteration without
+//! ceremony. Each bench searches the same span of a layout and asserts the hits it must find, so
+//! that no rate is of work left out; run as tests (`cargo bench -- --test`), each runs once.
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use seedrush::backend::{Backend, Control};
+use seedrush::cpu::{Cpu, Level};
+use seedrush::{Difficulty, Encoding, Layout, Puzzle, SeedSpace, Span};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+
+const STRING: &str = "A7C02215FC";
+const BITS: u32 = 14;
+const ENCODINGS: [Encoding; 2] = [Encoding::Text, Encoding::Bytes];
+
+fn main() {
+    divan::main();
+}
+
+/// What the judge alone finds in the span of a case: the known hits.
+struct Case {
+    space: Arc<SeedSpace>,
+    span: Span,
+    hits: Vec<u128>,
+}
+
+fn cases() -> &'static [Case] {
+    static CASES: OnceLock<Vec<Case>> = OnceLock::new();
+    CASES.get_or_init(|| {
+        let pairs = Layout::ALL.into_iter().flat_map(|l| ENCODINGS.map(|e| (l, e)));
+        pairs.map(|(layout, encoding)| case(layout, encoding)).collect()
+    })
+}
+
+fn case(layout: Layout, encoding: Encoding) -> Case {
+    let difficulty = Difficulty::from_bits(128).expect("128 is in range");
+    let puzzle = Puzzle::new(STRING, difficulty, encoding).expect("the string is hex");
+    let space = Arc::new(SeedSpace::new(&puzzle, layout).expect("the string fits every layout"));
+    let span = Span::with_len(1 << 28, 1 << 18);
+    let mut hits = Vec::new();
+    by_the_crate(&space, span, &mut hits);
+    Case { space, span, hits }
+}
+
+/// The plain loop that the kernels are held against.
+fn by_the_crate(space: &SeedSpace, span: Span, hits: &mut Vec<u128>) {
+    for nonce in span.start()..span.end() {
+        let seed = space.seed(nonce).expect("the span is in the room");
+        let digest = space.puzzle().digest(&seed).expect("seeds of a space are seeds");
+        if digest.zero_bits() >= BITS {
+            hits.push(nonce);
+        }
+    }
+}
+
+fn find(layout: Layout, encoding: Encoding) -> &'static Case {
+    let same =
+        |case: &&Case| case.space.layout() == layout && case.space.puzzle().encoding() == encoding;
+    cases().iter().find(same).expect("all pairs are there")
+}
+
+#[divan::bench(args = Layout::ALL, consts = [0, 1], sample_count = 5, sample_size = 1)]
+fn md5_crate<const E: usize>(bencher: Bencher<'_, '_>, layout: Layout) {
+    let case = find(layout, ENCODINGS[E]);
+    let span = Span::with_len(case.span.start(), 1 << 16);
+    let known = case.hits.iter().filter(|&&nonce| span.contains(nonce)).count();
+    bencher.counter(ItemsCount::new(1u64 << 16)).bench_local(|| {
+        let mut hits = Vec::new();
+        by_the_crate(&case.space, span, &mut hits);
+        assert_eq!(hits.len(), known);
+    });
+}
+
+fn cpu(bencher: Bencher<'_, '_>, level: Level, layout: Layout, encoding: Encoding) {
+    let Ok(cpu) = Cpu::new(Some(level), Some(NonZeroUsize::MIN)) else {
+        println!("skipped: this machine has no {level}");
+        return;
+    };
+    let case = find(layout, encoding);
+    // The known span first, for its hits; then enough behind it for a rate.
+    let known = Control::new(Arc::clone(&case.space), case.span, BITS, usize::MAX);
+    cpu.search(&known).expect("the cpu backend cannot fail");
+    assert!(known.hits().iter().map(|hit| hit.nonce).eq(case.hits.iter().copied()));
+    let span = Span::with_len(case.span.start(), 1 << 24);
+    bencher.counter(ItemsCount::new(1u64 << 24)).bench_local(|| {
+        let control = Control::new(Arc::clone(&case.space), span, 24, usize::MAX);
+        cpu.search(&control).expect("the cpu backend cannot fail");
+        assert_eq!(u128::from(control.tested()), span.len());
+    });
+}
+
+macro_rules! levels {
+    ($($name:ident: $level:expr;)*) => {$(
+        #[divan::bench(args = Layout::ALL, consts = [0, 1], sample_count = 9, sample_size = 1)]
+        fn $name<const E: usize>(bencher: Bencher<'_, '_>, layout: Layout) {
+            cpu(bencher, $level, layout, ENCODINGS[E]);
+        }
+    )*};
+}
+
+levels! {
+    scalar: Level::Scalar;
+    avx2: Level::Avx2;
+    avx512: Level::Avx512;
+}

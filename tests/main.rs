@@ -1,0 +1,7 @@
+//! Tests from outside: the library as its users see it, and the programs as processes.
+
+#![allow(clippy::unwrap_used)] // a test that unwraps in vain fails, as it should
+
+mod mine;
+mod programs;
+mod vectors;

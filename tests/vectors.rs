@@ -1,0 +1,44 @@
+//! Known answers: the smallest seed of each puzzle, found by an independent program.
+
+use seedrush::{Difficulty, Encoding, Layout, Options, Puzzle, search};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Vector {
+    encoding: String,
+    string: String,
+    n: u32,
+    seed: String,
+    md5: String,
+}
+
+fn vectors() -> Vec<Vector> {
+    let lines = include_str!("vectors/counting.jsonl").lines();
+    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn puzzle(vector: &Vector) -> Puzzle {
+    let (encoding, prefix) = match vector.encoding.as_str() {
+        "text" => (Encoding::Text, false),
+        "text-0x" => (Encoding::Text, true),
+        "bytes" => (Encoding::Bytes, false),
+        other => panic!("unknown encoding {other}"),
+    };
+    let difficulty = Difficulty::from_bytes(vector.n).unwrap();
+    let puzzle = Puzzle::new(vector.string.clone(), difficulty, encoding).unwrap();
+    if prefix { puzzle.with_seed_prefix().unwrap() } else { puzzle }
+}
+
+#[test]
+fn counting_finds_the_smallest_seed_of_every_vector() {
+    let vectors = vectors();
+    assert_eq!(vectors.len(), 72);
+    for vector in vectors {
+        let options = Options { layout: Some(Layout::Counting), ..Options::default() };
+        let report = search(&puzzle(&vector), &options).unwrap();
+        let found = &report.solutions[0];
+        assert_eq!(found.seed.trim_start_matches("0x"), vector.seed.trim_start_matches("0x"));
+        assert_eq!(found.digest.to_string(), vector.md5);
+        assert!(puzzle(&vector).is_solved_by(&found.seed));
+    }
+}
