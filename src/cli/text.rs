@@ -64,7 +64,7 @@ pub fn progress(puzzle: &Puzzle, tested: f64, per_second: f64) -> String {
     let work = puzzle.difficulty().expected_work();
     let left = ((work - tested) / per_second).max(0.0);
     format!(
-        "{} · tested {tested:.3e} of 2^{} expected · chance so far {:.1} % · 63 % in {}",
+        "{} · {tested:.2e} tested of 2^{} · chance so far {:.1} % · 63 % in {}",
         rate(per_second),
         puzzle.difficulty().bits(),
         100.0 * puzzle.difficulty().chance(tested),

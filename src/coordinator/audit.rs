@@ -14,6 +14,7 @@ use crate::span::Span;
 /// [`Audit::run`] does it with the judge. A driver with a fast backend may search the
 /// [`Audit::sample`] itself and pass what it found to [`Audit::compare`]; then a larger
 /// [`audit_budget`](super::Config::audit_budget) makes audits conclusive for long leases too.
+/// Every audit must be handed back: while too many are out there are no new ones.
 #[derive(Clone, Debug)]
 pub struct Audit {
     pub(super) id: u64,
@@ -79,8 +80,10 @@ impl Coordinator {
         let Some(entry) = self.jobs.find(lease.job).filter(|entry| entry.ended.is_none()) else {
             return;
         };
-        let trusted = known.check_standing().is_ok();
-        if finished.is_empty() || !trusted || self.random.below(one_in) != 0 {
+        let trusted = known.check_standing().is_ok() && !finished.is_empty();
+        // The driver's queue must not grow when leases end faster than audits do.
+        let room = self.audits.len() < PENDING_AUDITS;
+        if !trusted || !room || self.random.below(one_in) != 0 {
             return;
         }
         let start = finished.start() + self.random.below(finished.len());
@@ -90,10 +93,6 @@ impl Coordinator {
         let reported = lease.shares.iter().copied().filter(|&share| span.contains(share)).collect();
         self.last_audit += 1;
         let (id, client) = (self.last_audit, lease.client);
-        // A driver that never answers costs the oldest audits, not memory.
-        if self.audits.len() >= PENDING_AUDITS {
-            self.audits.pop_first();
-        }
         self.audits.insert(id, client);
         self.events.push_back(Event::Audit(Audit { id, client, sample, reported }));
     }

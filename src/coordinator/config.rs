@@ -18,7 +18,7 @@ pub const MAX_PRIORITY: u32 = 100;
 /// cheating too small to show in as many is within what the bound on its shares allows.
 pub(super) const DOUBTFUL_LEASES: usize = 64;
 
-/// Audits that may be under way at once; the oldest of more are forgotten.
+/// Audits that may be under way at once; leases that end meanwhile are not audited.
 pub(super) const PENDING_AUDITS: usize = 1024;
 
 /// What can be chosen. `Config::default()` is what the programs use.

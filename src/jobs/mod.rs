@@ -343,3 +343,26 @@ impl Job {
         }
     }
 }
+
+/// Jobs for tests, here because those who know nothing of puzzles need some.
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::{JobSpec, Md5Search};
+    use crate::puzzle::{Difficulty, Encoding, Puzzle};
+    use crate::seeds::Layout;
+
+    /// A search in the order 0, 1, 2, .. for `wanted` solutions with `bits` zero bits.
+    pub(crate) fn search(bits: u32, wanted: u32) -> JobSpec {
+        let difficulty = Difficulty::from_bits(bits).unwrap();
+        let puzzle = Puzzle::new("A7C02215FC", difficulty, Encoding::Text).unwrap();
+        JobSpec::Md5Search(Md5Search::new(&puzzle, Layout::Counting, wanted).unwrap())
+    }
+
+    /// A hopeless search whose string leaves room for one word of seed: few enough nonces for a
+    /// single lease.
+    pub(crate) fn search_of_one_word() -> JobSpec {
+        let difficulty = Difficulty::from_bits(120).unwrap();
+        let puzzle = Puzzle::new("A".repeat(102), difficulty, Encoding::Bytes).unwrap();
+        JobSpec::Md5Search(Md5Search::new(&puzzle, Layout::Trailing, 1).unwrap())
+    }
+}

@@ -94,10 +94,7 @@ fn seeds_may_be_claimed_from_outside_the_leases_and_the_space() {
 fn a_lie_about_a_whole_space_does_not_end_its_job() {
     let mut coordinator = coordinator();
     let client = coordinator.join(Duration::ZERO, newcomer(1, 1 << 40)).unwrap().client;
-    // A string that leaves room for one word of seed: few enough nonces for a single lease.
-    let difficulty = Difficulty::from_bits(120).unwrap();
-    let puzzle = Puzzle::new("A".repeat(102), difficulty, Encoding::Bytes).unwrap();
-    let spec = JobSpec::Md5Search(Md5Search::new(&puzzle, Layout::Trailing, 1).unwrap());
+    let spec = samples::search_of_one_word();
     let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     assert_eq!(grant.span, spec.whole());

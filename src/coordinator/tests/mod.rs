@@ -1,5 +1,6 @@
 //! The coordinator under virtual time, with simulated clients and with random events.
 
+mod hostile;
 mod invariants;
 mod jobs;
 mod leases;
@@ -7,18 +8,12 @@ mod sim;
 mod trust;
 
 use super::*;
-use crate::jobs::{JobSpec, Md5Search, Outcome, SumOfSquares};
+use crate::jobs::{JobSpec, Outcome, SumOfSquares, samples};
 use crate::span::SpanSet;
-use crate::{Difficulty, Encoding, Layout, Puzzle};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// A search in the order 0, 1, 2, .. for `wanted` solutions with `bits` zero bits.
-pub(super) fn search(bits: u32, wanted: u32) -> JobSpec {
-    let difficulty = Difficulty::from_bits(bits).unwrap();
-    let puzzle = Puzzle::new("A7C02215FC", difficulty, Encoding::Text).unwrap();
-    JobSpec::Md5Search(Md5Search::new(&puzzle, Layout::Counting, wanted).unwrap())
-}
+pub(super) use samples::search;
 
 pub(super) fn sum(first: u128, last: u128) -> JobSpec {
     JobSpec::SumOfSquares(SumOfSquares::new(first, last).unwrap())

@@ -155,6 +155,25 @@ fn honest_leases_pass_their_audits() {
     assert!(coordinator.job(job).unwrap().done > 10_000);
 }
 
+#[test]
+fn audits_that_nobody_runs_do_not_pile_up() {
+    let (mut coordinator, _, _) = with_client(search(60, 1));
+    let mut audits = Vec::new();
+    for session in 0..1_500 {
+        let client = coordinator.join(SECOND, newcomer(session, 2)).unwrap().client;
+        let grant = lease(coordinator.request(SECOND, client, 1).unwrap());
+        coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+        let audit = |event| if let Event::Audit(audit) = event { Some(audit) } else { None };
+        audits.extend(events(&mut coordinator).into_iter().filter_map(audit));
+    }
+    assert_eq!(audits.len(), 1024);
+    audits.iter().for_each(|audit| coordinator.audited(&audit.run()));
+    let client = coordinator.join(SECOND, newcomer(5_000, 2)).unwrap().client;
+    let grant = lease(coordinator.request(SECOND, client, 1).unwrap());
+    coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+    assert!(events(&mut coordinator).iter().any(|event| matches!(event, Event::Audit(_))));
+}
+
 /// Shares of a Poisson process with this mean, by counting exponential gaps.
 fn poisson(random: &mut Random, mean: f64) -> usize {
     let mut gaps = 0.0;
