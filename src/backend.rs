@@ -8,7 +8,7 @@
 use crate::puzzle::Digest;
 use crate::seeds::SeedSpace;
 use crate::span::{Span, SpanSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,6 +64,8 @@ struct State {
     free: SpanSet,
     done: SpanSet,
     hits: BTreeMap<u128, u32>,
+    /// The lowest solutions, as many as wanted.
+    solutions: BTreeSet<u128>,
     /// No nonce from here on is wanted: enough solutions lie below.
     limit: u128,
 }
@@ -85,6 +87,7 @@ impl Control {
                 free: SpanSet::from(span),
                 done: SpanSet::new(),
                 hits: BTreeMap::new(),
+                solutions: BTreeSet::new(),
                 limit: u128::MAX,
             }),
             changed: Condvar::new(),
@@ -137,14 +140,21 @@ impl Control {
     /// Reports all of `span` as searched, with every nonce in it that passed the kernel's filter.
     pub fn submit(&self, span: Span, candidates: &[u128]) {
         let hits: Vec<_> = candidates.iter().filter_map(|&nonce| self.judge(nonce)).collect();
+        let target = self.target();
         let mut state = self.state();
         state.done.insert(span);
-        state.hits.extend(hits.iter().map(|hit| (hit.nonce, hit.zero_bits)));
-        let target = self.target();
-        let solutions = state.hits.iter().filter(|(_, bits)| **bits >= target);
-        if let Some(last) = self.wanted.checked_sub(1).and_then(|n| solutions.map(|s| *s.0).nth(n))
-        {
-            state.limit = state.limit.min(last + 1);
+        for hit in hits {
+            state.hits.insert(hit.nonce, hit.zero_bits);
+            if hit.zero_bits >= target {
+                state.solutions.insert(hit.nonce);
+            }
+        }
+        while state.solutions.len() > self.wanted {
+            state.solutions.pop_last();
+        }
+        if state.solutions.len() == self.wanted {
+            let end = state.solutions.last().map_or(0, |last| last + 1);
+            state.limit = state.limit.min(end);
         }
         drop(state);
         self.tested.fetch_add(u64::try_from(span.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -176,12 +186,11 @@ impl Control {
     /// The first solutions in nonce order, as many as wanted, of which it is certain that none was
     /// missed before them.
     pub fn settled_solutions(&self) -> Vec<Hit> {
-        let target = self.target();
         let frontier = self.frontier();
-        let mut hits = self.hits();
-        hits.retain(|hit| hit.zero_bits >= target && hit.nonce < frontier);
-        hits.truncate(self.wanted);
-        hits
+        let state = self.state();
+        let settled = state.solutions.iter().take_while(|&&nonce| nonce < frontier);
+        let hit = |&nonce: &u128| Some(Hit { nonce, zero_bits: *state.hits.get(&nonce)? });
+        settled.filter_map(hit).collect()
     }
 
     /// The first nonce that is not yet searched: everything before it, from the start, is done.
@@ -221,3 +230,6 @@ impl Control {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,7 +122,9 @@ pub fn measure(string: &str, case: &Case, time: Duration) -> Result<Row, BenchEr
     let rate = control.tested() as f64 / seconds;
     let floor = Plan::new(control.space(), START.min(control.space().room() / 2))
         .map(|plan| cpu::floor_cycles(case.level, &plan));
-    let best = clock_hz.zip(floor).map(|(hz, cycles)| hz / cycles * case.threads.get() as f64);
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let busy = case.threads.min(cores).get() as f64;
+    let best = clock_hz.zip(floor).map(|(hz, cycles)| hz / cycles * busy);
     Ok(Row {
         backend: "cpu".into(),
         level: case.level.to_string(),

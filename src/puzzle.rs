@@ -9,7 +9,7 @@ use std::str::FromStr;
 /// Longest string a puzzle may have, in hex digits.
 pub const MAX_STRING_DIGITS: usize = 10_000;
 
-/// Longest seed the judge looks at, in characters; no layout writes one nearly as long.
+/// Longest seed the judge looks at, in digits; no layout writes one nearly as long.
 pub const MAX_SEED_CHARACTERS: usize = 128;
 
 /// What was wrong with the words that describe a puzzle or a seed.
@@ -226,8 +226,13 @@ impl Puzzle {
             Encoding::Text => seed.strip_prefix("0x").unwrap_or(seed),
             Encoding::Bytes => seed,
         };
-        check_hex("the seed", digits)?;
-        if digits.is_empty() || seed.len() > MAX_SEED_CHARACTERS {
+        check_hex("the seed", digits).map_err(|error| match error {
+            PuzzleError::NotHex { what, position, found } => {
+                PuzzleError::NotHex { what, position: position + seed.len() - digits.len(), found }
+            }
+            other => other,
+        })?;
+        if digits.is_empty() || digits.len() > MAX_SEED_CHARACTERS {
             return Err(PuzzleError::SeedLength(digits.len()));
         }
         let odd = (digits.len() + self.string.len()) % 2 == 1;

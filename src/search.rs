@@ -50,14 +50,14 @@ pub enum SearchError {
     Level(#[from] LevelError),
     /// The span leaves the layout's room.
     #[error(
-        "nonces {start} to {end} leave the {layout} layout, which has room for {room} seeds: \
+        "{count} nonces from {start} leave the {layout} layout, which has room for {room} seeds: \
          choose a smaller --start or --count"
     )]
     OutsideRoom {
         /// First nonce asked for.
         start: u128,
-        /// One past the last, as far as a number can say.
-        end: u128,
+        /// Number of nonces asked for.
+        count: u128,
         /// The layout.
         layout: Layout,
         /// Its number of seeds.
@@ -187,7 +187,7 @@ fn span_in(space: &SeedSpace, start: u128, count: Option<u128>) -> Result<Span, 
         Some(end) if start <= room && end <= room => Ok(Span::new(start, end)),
         _ => Err(SearchError::OutsideRoom {
             start,
-            end: end.unwrap_or(u128::MAX),
+            count: count.unwrap_or(1),
             layout: space.layout(),
             room,
         }),

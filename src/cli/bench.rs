@@ -1,6 +1,6 @@
 //! `seedrush bench`: one row per combination of level, layout and encoding.
 
-use super::puzzle_args::{LayoutChoice, parse_layout};
+use super::puzzle_args::{LayoutChoice, parse_layout, parse_threads};
 use super::{Failure, text};
 use crate::bench::{BenchError, Case, Row, measure};
 use crate::cpu::Level;
@@ -32,7 +32,7 @@ pub struct BenchArgs {
     encoding: Option<Encoding>,
 
     /// Threads (all cores by default)
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = parse_threads)]
     threads: Option<NonZeroUsize>,
 
     /// Time for each row

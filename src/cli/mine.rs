@@ -1,6 +1,6 @@
 //! `seedrush mine`: finds a seed on this machine.
 
-use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
+use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout, parse_threads};
 use super::{Failure, text};
 use crate::backend::Control;
 use crate::cpu::Level;
@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::collections::VecDeque;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct MineArgs {
     backend: String,
 
     /// Threads of the cpu backend (all cores by default)
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = parse_threads)]
     threads: Option<NonZeroUsize>,
 
     /// Instruction set of the cpu backend: scalar, avx2 or avx512 (the best by default)
@@ -172,7 +172,7 @@ impl Output<'_> {
                 "end": self.search.span().end().to_string(),
             }))?);
         }
-        if !self.args.quiet {
+        if !self.args.quiet && std::io::stderr().is_terminal() {
             eprintln!(
                 "searching for {} ({} encoding, {} seeds) on {}",
                 self.puzzle.difficulty(),
@@ -185,6 +185,7 @@ impl Output<'_> {
     }
 
     fn finished(&self, report: &Report) -> Result<ExitCode, Failure> {
+        text::warn_of_false_candidates(self.search.control());
         for solution in &report.solutions {
             if self.args.json {
                 say(&json!({
@@ -203,11 +204,12 @@ impl Output<'_> {
             self.interrupted(report)?;
         } else if !enough && !self.args.json {
             let found = if report.solutions.is_empty() { "none" } else { "no more" };
-            println!(
+            writeln!(
+                std::io::stdout(),
                 "{found} in this span: {} candidates, {}",
                 text::count(self.search.span().len()),
                 text::duration(report.elapsed)
-            );
+            )?;
         }
         if self.args.json {
             self.json_result(report)?;
@@ -243,8 +245,9 @@ impl Output<'_> {
             }))?);
         }
         let tested = text::count(report.tested.into());
-        println!("interrupted after {tested} candidates; to go on from there:");
-        println!("{command}");
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "interrupted after {tested} candidates; to go on from there:")?;
+        writeln!(out, "{command}")?;
         Ok(())
     }
 
@@ -284,8 +287,10 @@ impl Output<'_> {
         if args.count.is_some() {
             add("count", &(self.search.span().end() - report.next));
         }
-        if args.json {
-            command += " --json";
+        for (flag, given) in [(" --quiet", args.quiet), (" --json", args.json)] {
+            if given {
+                command += flag;
+            }
         }
         command
     }

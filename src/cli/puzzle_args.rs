@@ -1,17 +1,18 @@
 //! The arguments that describe a puzzle, and the two questions asked when they are missing.
 
 use super::Failure;
-use crate::puzzle::{Difficulty, Encoding, Puzzle};
+use crate::puzzle::{Difficulty, Encoding, Puzzle, PuzzleError};
 use crate::seeds::Layout;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use std::io::{BufRead, IsTerminal, Write};
+use std::num::NonZeroUsize;
 
 /// The puzzle options that `mine` and the server share.
 #[derive(Args, Clone, Debug)]
 pub struct PuzzleArgs {
-    /// Leading zero bytes (0 to 16; left out with --bits), then the string: hex digits, used
-    /// exactly as written
+    /// Leading zero bytes (0 to 16), then the string: hex digits, used exactly as written. With
+    /// --bits, the string alone
     #[arg(value_names = ["N", "STRING"], num_args = 0..=2)]
     pub words: Vec<String>,
 
@@ -36,6 +37,20 @@ pub fn parse_layout(word: &str) -> Result<LayoutChoice, crate::seeds::LayoutErro
     }
 }
 
+/// Most threads that may be asked for; far more than any machine has cores to run them.
+const MOST_THREADS: usize = 1024;
+
+/// `--threads`: 1 to 1024.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_threads(word: &str) -> anyhow::Result<NonZeroUsize> {
+    let threads: NonZeroUsize =
+        word.parse().with_context(|| format!("a number from 1 to {MOST_THREADS} is needed"))?;
+    anyhow::ensure!(threads.get() <= MOST_THREADS, "at most {MOST_THREADS} threads are possible");
+    Ok(threads)
+}
+
 /// A layout, or `None` for `auto`.
 #[derive(Clone, Copy, Debug)]
 pub struct LayoutChoice(pub Option<Layout>);
@@ -52,6 +67,9 @@ impl PuzzleArgs {
     fn puzzle_from(&self, asker: &mut Asker<'_>) -> Result<Puzzle, Failure> {
         if self.seed_prefix.as_deref().is_some_and(|prefix| prefix != "0x") {
             return Err(Failure::usage(anyhow!("--seed-prefix can only be 0x")));
+        }
+        if self.seed_prefix.is_some() && self.encoding != Encoding::Text {
+            return Err(Failure::usage(PuzzleError::PrefixNeedsText));
         }
         let (n, string) = match (self.bits, self.words.as_slice()) {
             (Some(_), [_, _]) => {
@@ -78,7 +96,8 @@ impl PuzzleArgs {
     }
 }
 
-fn parse_bytes(word: &str) -> anyhow::Result<Difficulty> {
+/// N, a number of zero bytes.
+pub(super) fn parse_bytes(word: &str) -> anyhow::Result<Difficulty> {
     let n = word
         .trim()
         .parse()
@@ -114,11 +133,11 @@ impl Asker<'_> {
         loop {
             eprint!("{question}: ");
             std::io::stderr().flush()?;
-            let mut line = String::new();
-            if answers.read_line(&mut line)? == 0 {
+            let mut line = Vec::new();
+            if answers.read_until(b'\n', &mut line)? == 0 {
                 return Err(Failure::usage(anyhow!("{missing} is missing: no answer came")));
             }
-            match parse(line.trim()) {
+            match parse(String::from_utf8_lossy(&line).trim()) {
                 Ok(value) => return Ok(value),
                 Err(error) => eprintln!("{error:#}"),
             }

@@ -1,5 +1,6 @@
 //! Numbers, rates and times as people read them.
 
+use crate::backend::Control;
 use crate::puzzle::{Encoding, Puzzle};
 use std::time::Duration;
 
@@ -70,6 +71,17 @@ pub fn progress(puzzle: &Puzzle, tested: f64, per_second: f64) -> String {
         100.0 * puzzle.difficulty().chance(tested),
         time(left),
     )
+}
+
+/// Says so when the judge has contradicted a kernel: results stay right, the machine may not be.
+pub fn warn_of_false_candidates(control: &Control) {
+    match control.false_candidates() {
+        0 => {}
+        number => eprintln!(
+            "warning: {number} candidates did not stand up to the judge; solutions may be missed: \
+             check this machine's processor, memory and cooling"
+        ),
+    }
 }
 
 #[cfg(test)]

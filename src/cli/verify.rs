@@ -1,8 +1,9 @@
 //! `seedrush verify`: the judge, for one seed.
 
+use super::puzzle_args::parse_bytes;
 use super::{Failure, text};
 use crate::puzzle::{Difficulty, Encoding, Puzzle};
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -29,13 +30,10 @@ pub struct VerifyArgs {
 /// The words describe no puzzle or no seed.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let (difficulty, string, seed) = match (args.bits, args.words.as_slice()) {
-        (Some(bits), [string, seed]) => (Difficulty::from_bits(bits), string, seed),
-        (None, [n, string, seed]) => {
-            let bytes = n
-                .parse()
-                .with_context(|| format!("N is a number of zero bytes from 0 to 16, not {n:?}"));
-            (Difficulty::from_bytes(bytes.map_err(Failure::Usage)?), string, seed)
+        (Some(bits), [string, seed]) => {
+            (Difficulty::from_bits(bits).map_err(Failure::usage)?, string, seed)
         }
+        (None, [n, string, seed]) => (parse_bytes(n).map_err(Failure::Usage)?, string, seed),
         (Some(_), _) => {
             return Err(Failure::usage(anyhow!(
                 "N and --bits both say how difficult the puzzle is: leave one out"
@@ -45,8 +43,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
             return Err(Failure::usage(anyhow!("verify needs N (or --bits), STRING and SEED")));
         }
     };
-    let puzzle = Puzzle::new(string, difficulty.map_err(Failure::usage)?, args.encoding)
-        .map_err(Failure::usage)?;
+    let puzzle = Puzzle::new(string, difficulty, args.encoding).map_err(Failure::usage)?;
     let seed = puzzle.written_seed(seed).map_err(Failure::usage)?;
     let digest = puzzle.digest(&seed).map_err(Failure::usage)?;
     let solves = puzzle.is_solved_by(&seed);

@@ -69,7 +69,11 @@ impl Backend for Cpu {
     fn search(&self, control: &Control) -> Result<(), BackendError> {
         std::thread::scope(|scope| {
             for _ in 1..self.threads.get() {
-                scope.spawn(|| work(self.kernels, control));
+                // Where the system has no thread left, fewer of them do the same work.
+                let thread = std::thread::Builder::new();
+                if thread.spawn_scoped(scope, || work(self.kernels, control)).is_err() {
+                    break;
+                }
             }
             work(self.kernels, control);
         });
@@ -86,13 +90,14 @@ fn work(kernels: Kernels, control: &Control) {
         let mut candidates = Vec::new();
         let done = searcher.search(control, span, &mut candidates);
         let (searched, rest) = span.split_at(done);
+        let took = began.elapsed();
         control.submit(searched, &candidates);
         if !rest.is_empty() {
             control.give_back(rest);
         }
-        if began.elapsed() < CLAIM_TIME / 2 {
+        if took < CLAIM_TIME / 2 {
             claim *= 2;
-        } else if began.elapsed() > CLAIM_TIME * 2 {
+        } else if took > CLAIM_TIME * 2 {
             claim = (claim / 2).max(FIRST_CLAIM);
         }
     }

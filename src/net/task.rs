@@ -51,7 +51,7 @@ impl Task {
             JobSpec::Md5Search(search) => {
                 let target = search.puzzle().difficulty().bits();
                 let bits = grant.share_bits.unwrap_or(target).min(target);
-                let wanted = grant.wanted as usize;
+                let wanted = if grant.wanted == 0 { usize::MAX } else { grant.wanted as usize };
                 Work::Search(Control::new(search.space().clone(), grant.span, bits, wanted))
             }
             JobSpec::SumOfSquares(_) => {

@@ -204,8 +204,11 @@ impl SeedSpace {
     /// MD5 steps that one candidate costs, the work per base left out.
     pub fn steps(&self) -> usize {
         let (start, length) = match &self.kind {
-            // Seeds of eight digits stand for the rest: one word more saves one step more.
-            Kind::Counting(counting) => (1, counting.message_len(0x1000_0000)),
+            // The seed in whose neighbourhood a solution is to be expected stands for the rest.
+            Kind::Counting(counting) => {
+                let bits = self.puzzle.difficulty().bits().clamp(32, 127);
+                (1, counting.message_len(1 << bits))
+            }
             Kind::Trailing(trailing) => (trailing.family_word(), 0),
             Kind::Tunnel(tunnel) => (tunnel::FIRST_STEP, tunnel.message_len()),
         };

@@ -183,6 +183,8 @@ fn auto_counts_easy_puzzles_and_tunnels_hard_ones() {
     assert_eq!(layout(31, 23, Encoding::Text).0, Layout::Trailing);
     assert_eq!(layout(32, 30, Encoding::Text).0, Layout::Trailing);
     assert_eq!(layout(32, 200, Encoding::Text).0, Layout::Tunnel);
+    // A seed of more than eight digits would need a second block; the tunnel's is cheaper.
+    assert_eq!(layout(40, 47, Encoding::Text).0, Layout::Tunnel);
     assert_eq!(layout(128, 10, Encoding::Text).0, Layout::Counting);
 }
 

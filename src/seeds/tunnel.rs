@@ -4,7 +4,8 @@
 //! `Q3` takes other values; words 3, 4 and 7 make up for it in the steps that see `Q3` directly,
 //! and conditions on `Q4` and `Q5` keep the boolean functions of steps 5 and 6 from seeing it.
 //! In `bytes` words are free, so any `Q3` will do. In `text` every byte must stay a hex digit, so
-//! members toggle seven single bits of `Q3`, from prefixes found by search (`examples/`).
+//! members toggle seven single bits of `Q3`, from prefixes found by search
+//! (`examples/tunnel_prefixes.rs` is such a search).
 
 use super::{Digit, Family, Segment, Surroundings, digits};
 use crate::puzzle::{Encoding, Puzzle};
