@@ -27,7 +27,7 @@
 //! - [`jobs`]: kinds of divisible work and what each must prove. [`coordinator`]: leases their spans
 //!   to clients and believes nothing that it has not checked.
 //! - [`proto`]: their messages. [`net`]: sockets, servers and clients.
-//! - [`bench`]: rates, held against the instruction floor of the machine.
+//! - [`mod@bench`]: rates, held against the instruction floor of the machine.
 
 pub mod backend;
 pub mod bench;

@@ -54,7 +54,7 @@ struct State {
     closing: Option<Over>,
 }
 
-/// See the [module](self).
+/// The one owner of the coordinator: turns requests into calls and its events into notices.
 pub struct Hub {
     state: Mutex<State>,
     began: Instant,

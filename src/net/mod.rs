@@ -1,6 +1,6 @@
 //! Sockets on one side, messages, coordinator and backends on the other.
 //!
-//! [`server`] drives a coordinator over [`tcp`], [`udp`] and the plain-text [`classic`] protocol;
+//! [`server`] drives a coordinator over TCP, UDP and the plain-text [`classic`] protocol;
 //! [`client`] drives a backend through a [`link`]. Drivers are thin: what counts is decided in
 //! `coordinator`, what is well-formed in `proto`. Listeners, addresses and shutdown are passed in.
 
