@@ -104,6 +104,12 @@ impl Control {
         self.filter_bits
     }
 
+    /// Nonces from `end` on are not wanted any more; what is claimed of them is still searched.
+    pub fn cut(&self, end: u128) {
+        let mut state = self.state();
+        state.limit = state.limit.min(end);
+    }
+
     /// Asks every backend to stop soon; what they have finished still counts.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
@@ -147,7 +153,8 @@ impl Control {
             state.solutions.pop_last();
         }
         if state.solutions.len() == self.wanted {
-            state.limit = state.solutions.last().map_or(0, |last| last + 1);
+            let end = state.solutions.last().map_or(0, |last| last + 1);
+            state.limit = state.limit.min(end);
         }
         drop(state);
         self.tested.fetch_add(u64::try_from(span.len()).unwrap_or(u64::MAX), Ordering::Relaxed);

@@ -23,17 +23,25 @@
 //! - [`plan`]: what a kernel needs to search a segment of a seed space.
 //! - [`backend`]: how anything that searches takes work and gives results.
 //! - [`cpu`]: threads running one kernel at the scalar, AVX2 or AVX-512 level.
+//! - [`gpu`]: the same kernel as a compute shader. [`machine`]: which of them search here.
 //! - [`mod@search`]: all of it behind one call.
+//! - [`jobs`]: kinds of divisible work and what each must prove. [`coordinator`]: leases their spans
+//!   to clients and believes nothing that it has not checked.
+//! - [`proto`]: their messages. [`net`]: sockets, servers and clients.
 //! - [`mod@bench`]: rates, held against the instruction floor of the machine.
 
 pub mod backend;
 pub mod bench;
 #[doc(hidden)]
 pub mod cli;
+pub mod coordinator;
 pub mod cpu;
 pub mod gpu;
+pub mod jobs;
 pub mod machine;
+pub mod net;
 pub mod plan;
+pub mod proto;
 pub mod puzzle;
 pub mod search;
 pub mod seeds;

@@ -1,9 +1,7 @@
 //! The library's front door: a puzzle and options in, solutions out.
 
 use crate::backend::{Backend, BackendError, Control, Hit};
-use crate::cpu::Level;
-use crate::gpu::Workload;
-use crate::machine::{Choice, Machine, MachineError, Team};
+use crate::machine::{Machine, MachineError, Team};
 use crate::puzzle::{Digest, Puzzle};
 use crate::seeds::{Layout, LayoutError, SeedSpace};
 use crate::span::Span;
@@ -17,16 +15,8 @@ use std::time::{Duration, Instant};
 pub struct Options {
     /// Which seeds; `None` lets [`SeedSpace::auto`] choose.
     pub layout: Option<Layout>,
-    /// Which backends.
-    pub backend: Choice,
-    /// Level of the cpu backend; `None` takes the best.
-    pub level: Option<Level>,
-    /// Threads of the cpu backend; `None` takes all cores.
-    pub threads: Option<NonZeroUsize>,
-    /// GPUs, by number or a part of their names; none takes the best hardware GPU.
-    pub gpus: Vec<String>,
-    /// How long a dispatch may keep a GPU; `None` takes what suits the machine.
-    pub workload: Option<Workload>,
+    /// What searches.
+    pub machine: Machine,
     /// Stop after this many solutions, the first ones in nonce order.
     pub solutions: NonZeroUsize,
     /// First nonce.
@@ -39,11 +29,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             layout: None,
-            backend: Choice::Auto,
-            level: None,
-            threads: None,
-            gpus: Vec::new(),
-            workload: None,
+            machine: Machine::default(),
             solutions: NonZeroUsize::MIN,
             start: 0,
             count: None,
@@ -122,7 +108,7 @@ impl Search {
             None => SeedSpace::auto(puzzle),
         };
         let span = span_in(&space, options.start, options.count)?;
-        let team = machine(options).open(puzzle.difficulty())?;
+        let team = options.machine.open(puzzle.difficulty())?;
         let bits = puzzle.difficulty().bits();
         let control = Control::new(Arc::new(space), span, bits, options.solutions.get());
         Ok(Self { control: Arc::new(control), team, span })
@@ -196,16 +182,6 @@ impl Search {
 /// ```
 pub fn search(puzzle: &Puzzle, options: &Options) -> Result<Report, SearchError> {
     Search::new(puzzle, options)?.run()
-}
-
-fn machine(options: &Options) -> Machine {
-    Machine {
-        choice: options.backend,
-        level: options.level,
-        threads: options.threads,
-        gpus: options.gpus.clone(),
-        workload: options.workload,
-    }
 }
 
 /// `count` nonces from `start`, or all from there; all must lie in the room.

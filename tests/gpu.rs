@@ -4,7 +4,7 @@ use crate::programs::{seedrush, seedrush_with};
 use serde_json::Value;
 
 /// The number of the software adapter; `None`, and a line that says so, where there is none.
-fn software() -> Option<String> {
+pub(crate) fn software() -> Option<String> {
     let (code, out, err) = seedrush(&["devices", "--json"]);
     assert_eq!(code, 0, "{err}");
     let devices = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // a test that unwraps in vain fails, as it should
 
 mod gpu;
+mod layers;
 mod mine;
+mod net;
 mod programs;
 mod vectors;

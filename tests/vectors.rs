@@ -1,5 +1,6 @@
 //! Known answers: the smallest seed of each puzzle, found by an independent program.
 
+use seedrush::machine::Machine;
 use seedrush::{Difficulty, Encoding, Layout, Options, Puzzle, search};
 use serde::Deserialize;
 use std::num::NonZeroUsize;
@@ -37,7 +38,8 @@ fn counting_finds_the_smallest_seed_of_every_vector() {
     for vector in vectors {
         for threads in [1, 2, 5].map(NonZeroUsize::new) {
             let layout = Some(Layout::Counting);
-            let options = Options { layout, threads, ..Options::default() };
+            let machine = Machine { threads, ..Machine::default() };
+            let options = Options { layout, machine, ..Options::default() };
             let report = search(&puzzle(&vector), &options).unwrap();
             let found = &report.solutions[0];
             assert_eq!(found.seed, vector.seed);

@@ -1,6 +1,7 @@
-//! seedrush: finds seeds on this machine.
+//! seedrush: finds seeds on this machine, and gives jobs to servers.
 
 use clap::{Parser, Subcommand};
+use seedrush::cli::remote::RemoteCommand;
 use seedrush::cli::{
     self, bench::BenchArgs, devices::DevicesArgs, mine::MineArgs, verify::VerifyArgs,
 };
@@ -20,6 +21,8 @@ enum Command {
     Verify(VerifyArgs),
     Bench(BenchArgs),
     Devices(DevicesArgs),
+    #[command(flatten)]
+    Remote(RemoteCommand),
 }
 
 fn main() -> ExitCode {
@@ -28,5 +31,6 @@ fn main() -> ExitCode {
         Command::Verify(args) => cli::verify::run(&args),
         Command::Bench(args) => cli::bench::run(&args),
         Command::Devices(args) => cli::devices::run(&args),
+        Command::Remote(command) => cli::remote::run(&command),
     })
 }

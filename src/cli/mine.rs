@@ -1,11 +1,9 @@
 //! `seedrush mine`: finds a seed on this machine.
 
-use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout, parse_threads};
+use super::machine_args::{self, MachineArgs};
+use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
 use super::{Failure, text};
 use crate::backend::Control;
-use crate::cpu::Level;
-use crate::gpu::{GpuError, Workload};
-use crate::machine::{Choice, MachineError};
 use crate::puzzle::Puzzle;
 use crate::search::{Options, Report, Search, SearchError, Solution};
 use anyhow::Context as _;
@@ -39,27 +37,8 @@ pub struct MineArgs {
     #[arg(long, value_name = "LAYOUT", default_value = "auto", value_parser = parse_layout)]
     seeds: LayoutChoice,
 
-    /// What searches: auto (a hardware GPU if there is one, else the cpu), cpu, gpu, or all (both;
-    /// also gpu,cpu)
-    #[arg(long, default_value_t = Choice::Auto)]
-    backend: Choice,
-
-    /// GPUs, by number or a part of their names (the best hardware GPU by default): see `devices`
-    #[arg(long = "gpu", value_name = "GPU", value_delimiter = ',')]
-    gpus: Vec<String>,
-
-    /// How long a dispatch may keep a GPU: idle (2 ms), desktop (12), dedicated (50) or headless
-    /// (100); desktop where a display is attached, else headless
-    #[arg(long)]
-    workload: Option<Workload>,
-
-    /// Threads of the cpu backend (all cores by default)
-    #[arg(long, value_name = "T", value_parser = parse_threads)]
-    threads: Option<NonZeroUsize>,
-
-    /// Instruction set of the cpu backend: scalar, avx2 or avx512 (the best by default)
-    #[arg(long)]
-    level: Option<Level>,
+    #[command(flatten)]
+    machine: MachineArgs,
 
     /// Stop after this many solutions
     #[arg(long, value_name = "K", default_value = "1")]
@@ -90,11 +69,7 @@ pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
     let puzzle = args.puzzle.puzzle()?;
     let options = Options {
         layout: args.seeds.0,
-        backend: args.backend,
-        level: args.level,
-        threads: args.threads,
-        gpus: args.gpus.clone(),
-        workload: args.workload,
+        machine: args.machine.machine(),
         solutions: args.solutions,
         start: args.start,
         count: args.count,
@@ -109,13 +84,10 @@ pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
     output.finished(&report)
 }
 
-/// A GPU that cannot be had is a fault of the machine, not of the command line, unless its name is.
+/// What kept the search from being made is a usage error, unless the machine is to blame.
 fn failure(error: SearchError) -> Failure {
     match error {
-        SearchError::Machine(MachineError::Gpu(error @ GpuError::NoSuch { .. })) => {
-            Failure::usage(error)
-        }
-        SearchError::Machine(MachineError::Gpu(error)) => Failure::Work(error.into()),
+        SearchError::Machine(error) => machine_args::failure(error),
         error => Failure::usage(error),
     }
 }
@@ -296,37 +268,19 @@ impl Output<'_> {
             0 => format!("seedrush mine {} {quoted}", bits / 8),
             _ => format!("seedrush mine --bits {bits} {quoted}"),
         };
-        let mut add = |flag: &str, value: &dyn std::fmt::Display| {
-            command += &format!(" --{flag} {value}");
-        };
-        add("encoding", &self.puzzle.encoding());
+        command += &format!(" --encoding {}", self.puzzle.encoding());
         if self.puzzle.seed_prefix() {
-            add("seed-prefix", &"0x");
+            command += " --seed-prefix 0x";
         }
-        add("seeds", &space.layout());
-        if args.backend != Choice::Auto {
-            add("backend", &args.backend);
-        }
-        if !args.gpus.is_empty() {
-            // Quoted: names of GPUs have spaces.
-            add("gpu", &format!("'{}'", args.gpus.join(",")));
-        }
-        if let Some(workload) = args.workload {
-            add("workload", &workload);
-        }
-        if let Some(threads) = args.threads {
-            add("threads", &threads);
-        }
-        if let Some(level) = args.level {
-            add("level", &level);
-        }
+        command += &format!(" --seeds {}", space.layout());
+        command += &args.machine.words();
         let left = args.solutions.get() - report.solutions.len();
         if left > 1 {
-            add("solutions", &left);
+            command += &format!(" --solutions {left}");
         }
-        add("start", &report.next);
+        command += &format!(" --start {}", report.next);
         if args.count.is_some() {
-            add("count", &(self.search.span().end() - report.next));
+            command += &format!(" --count {}", self.search.span().end() - report.next);
         }
         for (flag, given) in [(" --quiet", args.quiet), (" --json", args.json)] {
             if given {

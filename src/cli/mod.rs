@@ -3,9 +3,14 @@
 //! Not part of the library's interface; it lives here so that the programs stay thin.
 
 pub mod bench;
+pub mod client;
 pub mod devices;
+pub mod machine_args;
 pub mod mine;
+pub mod net_args;
 pub mod puzzle_args;
+pub mod remote;
+pub mod server;
 pub mod text;
 pub mod verify;
 

@@ -1,0 +1,332 @@
+//! `seedrush submit|jobs|status|cancel|clients`: jobs on a server, from any machine.
+
+use super::net_args::{RouteArgs, runtime};
+use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
+use super::{Failure, text};
+use crate::jobs::SumOfSquares;
+use crate::net::admin::{Admin, AdminError, fits_datagram};
+use crate::net::link::{Target, Transport};
+use crate::proto::{ClientLine, JobLine, Md5Part, Squares, State, Work};
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::process::ExitCode;
+
+/// The server was not there.
+const UNREACHABLE: u8 = 3;
+
+/// Commands that ask something of a server.
+#[derive(Subcommand, Debug)]
+pub enum RemoteCommand {
+    /// Gives a server a job and waits for its result
+    Submit(SubmitArgs),
+    /// Lists the jobs of a server
+    Jobs(ServerArgs),
+    /// Shows how a job stands
+    Status(JobArgs),
+    /// Ends a job
+    Cancel(JobArgs),
+    /// Lists the clients of a server, what they do and how far they are trusted
+    Clients(ServerArgs),
+}
+
+/// Which server, and how to say what it says.
+#[derive(Args, Clone, Debug)]
+pub struct ServerArgs {
+    /// The server: HOST, HOST:PORT or [IPv6]:PORT
+    #[arg(long, value_name = "HOST")]
+    to: Target,
+
+    #[command(flatten)]
+    route: RouteArgs,
+
+    /// One JSON object per line on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// A job of a server.
+#[derive(Args, Clone, Debug)]
+pub struct JobArgs {
+    /// Number of the job
+    #[arg(value_name = "JOB")]
+    job: u64,
+
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// A new job.
+#[derive(Args, Debug)]
+pub struct SubmitArgs {
+    #[command(subcommand)]
+    work: WorkArgs,
+}
+
+/// Kinds of jobs.
+#[derive(Subcommand, Debug)]
+enum WorkArgs {
+    /// A seed such that MD5(seed | string) begins with zeros
+    Md5 {
+        #[command(flatten)]
+        puzzle: PuzzleArgs,
+
+        /// Which seeds are tried: auto, counting, trailing or tunnel
+        #[arg(long, value_name = "LAYOUT", default_value = "auto", value_parser = parse_layout)]
+        seeds: LayoutChoice,
+
+        /// Stop after this many solutions
+        #[arg(long, value_name = "K", default_value_t = 1)]
+        solutions: u32,
+
+        #[command(flatten)]
+        terms: Terms,
+    },
+    /// The sum of n * n over a range of whole numbers, both ends included
+    SumOfSquares {
+        /// First number
+        first: u128,
+        /// Last number, at most 2^64
+        last: u128,
+
+        #[command(flatten)]
+        terms: Terms,
+    },
+}
+
+/// What every submission has.
+#[derive(Args, Clone, Debug)]
+struct Terms {
+    #[command(flatten)]
+    server: ServerArgs,
+
+    /// Print the job's number and do not wait
+    #[arg(long)]
+    detach: bool,
+
+    /// 1 to 100: a job of priority 2 gets twice as many leases as one of priority 1
+    #[arg(long, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    priority: u32,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Arguments that make no request, or a server that refuses it.
+pub fn run(command: &RemoteCommand) -> Result<ExitCode, Failure> {
+    runtime(1)?.block_on(async {
+        match command {
+            RemoteCommand::Submit(args) => submit(args).await,
+            RemoteCommand::Jobs(server) => jobs(server).await,
+            RemoteCommand::Status(args) => status(args).await,
+            RemoteCommand::Cancel(args) => cancel(args).await,
+            RemoteCommand::Clients(server) => clients(server).await,
+        }
+    })
+}
+
+impl ServerArgs {
+    fn admin(&self) -> Result<Admin, Failure> {
+        Ok(Admin::new(self.route.route(&self.to)?))
+    }
+}
+
+/// What the server said, or the exit code for what it did not.
+fn unless<T>(result: Result<T, AdminError>) -> Result<Result<T, ExitCode>, Failure> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error @ AdminError::Unreachable(_)) => {
+            eprintln!("error: {error}");
+            Ok(Err(ExitCode::from(UNREACHABLE)))
+        }
+        Err(error @ AdminError::Refused(_)) => Err(Failure::Work(error.into())),
+    }
+}
+
+macro_rules! ask {
+    ($result:expr) => {
+        match unless($result.await)? {
+            Ok(value) => value,
+            Err(code) => return Ok(code),
+        }
+    };
+}
+
+async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {
+    let (work, terms) = args.work.parts()?;
+    let mut route = terms.server.route.route(&terms.server.to)?;
+    if !fits_datagram(&work) {
+        if route.transport == Transport::Udp {
+            let text = "the string is too long for a datagram: use --transport tcp";
+            return Err(Failure::usage(anyhow!(text)));
+        }
+        route.transport = Transport::Tcp;
+    }
+    let admin = Admin::new(route);
+    let job = ask!(admin.submit(work, terms.priority));
+    if terms.detach {
+        if terms.server.json {
+            println!("{}", json!({ "event": "submitted", "job": job }));
+        } else {
+            println!("{job}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("job {job} is submitted");
+    let bar = ProgressBar::new(1000);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {msg}") {
+        bar.set_style(style);
+    }
+    let line = ask!(admin.wait(job, |line| {
+        bar.set_position((1000.0 * (line.done / line.whole.max(1.0)).min(1.0)) as u64);
+        bar.set_message(format!("{:.3e} of {:.3e}", line.done, line.whole));
+    }));
+    bar.finish_and_clear();
+    print_result(&line, terms.server.json);
+    Ok(code_of(&line))
+}
+
+impl WorkArgs {
+    fn parts(&self) -> Result<(Work, &Terms), Failure> {
+        match self {
+            Self::Md5 { puzzle, seeds, solutions, terms } => {
+                let puzzle = puzzle.puzzle()?;
+                let part = Md5Part::new(&puzzle, seeds.0, *solutions, 0, usize::MAX);
+                Ok((Work::Md5Search(part), terms))
+            }
+            Self::SumOfSquares { first, last, terms } => {
+                SumOfSquares::new(*first, *last).map_err(Failure::usage)?;
+                Ok((Work::SumOfSquares(Squares { first: *first, last: *last }), terms))
+            }
+        }
+    }
+}
+
+async fn jobs(server: &ServerArgs) -> Result<ExitCode, Failure> {
+    let lines = ask!(server.admin()?.jobs());
+    if !server.json {
+        println!("{:>5}  {:<10}{:>4}{:>8}  {:<40}result", "job", "state", "prio", "done", "what");
+    }
+    for line in &lines {
+        print_job(line, server.json);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status(args: &JobArgs) -> Result<ExitCode, Failure> {
+    let line = ask!(args.server.admin()?.job(args.job));
+    print_job(&line, args.server.json);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn cancel(args: &JobArgs) -> Result<ExitCode, Failure> {
+    ask!(args.server.admin()?.cancel(args.job));
+    if args.server.json {
+        println!("{}", json!({ "event": "cancelled", "job": args.job }));
+    } else {
+        println!("job {} is cancelled", args.job);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn clients(server: &ServerArgs) -> Result<ExitCode, Failure> {
+    let lines = ask!(server.admin()?.clients());
+    if !server.json {
+        println!(
+            "{:>6}  {:<16}{:<22}{:>12}{:>12}{:>10}{:>6}  standing",
+            "client", "name", "address", "says", "proves", "done", "false"
+        );
+    }
+    for line in &lines {
+        print_client(line, server.json);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Waiting => "waiting",
+        State::Running => "running",
+        State::Finished => "finished",
+        State::Exhausted => "exhausted",
+        State::Cancelled => "cancelled",
+    }
+}
+
+fn code_of(line: &JobLine) -> ExitCode {
+    if line.state == State::Finished { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn job_json(event: &str, line: &JobLine) -> serde_json::Value {
+    json!({
+        "event": event,
+        "job": line.job,
+        "what": line.title,
+        "state": state_word(line.state),
+        "priority": line.priority,
+        "done": line.done,
+        "whole": line.whole,
+        "winner": (line.winner > 0).then_some(line.winner),
+        "result": (!line.result.is_empty()).then_some(&line.result),
+    })
+}
+
+fn print_result(line: &JobLine, json: bool) {
+    if json {
+        println!("{}", job_json("result", line));
+    } else if line.result.is_empty() {
+        println!("job {} {}", line.job, state_word(line.state));
+    } else {
+        println!("{}", line.result);
+    }
+}
+
+fn print_job(line: &JobLine, json: bool) {
+    if json {
+        return println!("{}", job_json("job", line));
+    }
+    let done = format!("{:.1} %", 100.0 * line.done / line.whole.max(1.0));
+    println!(
+        "{:>5}  {:<10}{:>4}{done:>8}  {:<40}{}",
+        line.job,
+        state_word(line.state),
+        line.priority,
+        line.title,
+        line.result
+    );
+}
+
+fn print_client(line: &ClientLine, json: bool) {
+    if json {
+        let value = json!({
+            "event": "client",
+            "client": line.client,
+            "name": line.name,
+            "address": line.address,
+            "backend": line.backend,
+            "threads": line.threads,
+            "claimed_rate": line.claimed_rate,
+            "proven_rate": line.proven_rate,
+            "done": line.done,
+            "false_hits": line.false_hits,
+            "standing": line.standing,
+            "connected": line.connected,
+            "leases": line.leases,
+            "finished": line.finished,
+        });
+        return println!("{value}");
+    }
+    let away = if line.connected { "" } else { ", away" };
+    println!(
+        "{:>6}  {:<16}{:<22}{:>12}{:>12}{:>10.2e}{:>6}  {}{away}",
+        line.client,
+        line.name,
+        line.address,
+        text::rate(line.claimed_rate),
+        text::rate(line.proven_rate),
+        line.done,
+        line.false_hits,
+        line.standing
+    );
+}

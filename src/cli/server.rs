@@ -1,0 +1,345 @@
+//! `seedrush-server`: leads clients to the solution of a puzzle, or serves jobs.
+
+use super::net_args::{interrupted, runtime, seconds};
+use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
+use super::{Failure, text};
+use crate::coordinator::{Config, JobEnd, JobId};
+use crate::jobs::{JobSpec, Md5Search, Solution};
+use crate::net::classic::Problem;
+use crate::net::server::{Ending, Server, bind, listen};
+use crate::net::{DEFAULT_PORT, Hub, ServerEvent, team_port};
+use crate::puzzle::Puzzle;
+use crate::seeds::SeedSpace;
+use anyhow::anyhow;
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the status line is renewed.
+const STATUS_TIME: Duration = Duration::from_millis(500);
+
+/// A lease is not given up before its client has missed a few of its reports.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Spans of a coverage that are printed.
+const PRINTED_SPANS: usize = 20;
+
+/// What a shell reports for a program ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Leads clients to a seed such that MD5(seed | string) begins with zeros
+#[derive(Parser, Debug)]
+#[command(name = "seedrush-server", version)]
+pub struct ServerArgs {
+    #[command(flatten)]
+    puzzle: PuzzleArgs,
+
+    /// Which seeds are tried: auto, counting, trailing or tunnel
+    #[arg(long, value_name = "LAYOUT", default_value = "auto", value_parser = parse_layout)]
+    seeds: LayoutChoice,
+
+    /// Stop after this many solutions
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    solutions: u32,
+
+    /// Start without a puzzle, and stay for jobs that are submitted
+    #[arg(long)]
+    serve: bool,
+
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
+    bind: IpAddr,
+
+    /// Port to listen on; 0 for any that is free (1800 by default)
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+
+    /// Listen on TCP only
+    #[arg(long, conflicts_with = "udp_only")]
+    tcp_only: bool,
+
+    /// Listen on UDP only
+    #[arg(long)]
+    udp_only: bool,
+
+    /// Port (T + 12) * 100; TCP for even T, UDP for odd T
+    #[arg(long, value_name = "T", conflicts_with_all = ["port", "tcp_only", "udp_only"])]
+    team: Option<u16>,
+
+    /// Start when this many clients are here
+    #[arg(long, value_name = "C", default_value_t = 2)]
+    min_clients: usize,
+
+    /// How long a lease should take its client
+    #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
+    lease_seconds: f64,
+
+    /// Serve clients of the plain-text protocol too
+    #[arg(long)]
+    classic: bool,
+
+    /// No status line
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs the program.
+///
+/// # Errors
+/// Arguments that make no server, or a port that cannot be had.
+pub fn run(args: &ServerArgs) -> Result<ExitCode, Failure> {
+    let puzzle = args.main_puzzle()?;
+    let spec = puzzle.as_ref().map(|puzzle| args.spec(puzzle)).transpose()?;
+    let problem = args.problem(puzzle.as_ref())?;
+    let config = args.config()?;
+    let places = args.places()?;
+    runtime(2)?.block_on(async {
+        let (server, address) = args.open(config, places)?;
+        let server = match (spec.clone(), problem) {
+            (Some(spec), Some(problem)) => with_job(server, spec)?.with_classic(problem),
+            (Some(spec), None) => with_job(server, spec)?,
+            (None, _) => server,
+        };
+        announce(args, spec.as_ref(), address);
+        let hub = server.hub();
+        let console = Console::new(hub.clone(), args.quiet);
+        let shown = console.clone();
+        let refresh = tokio::spawn(console.clone().refresh());
+        let ending = server.run(interrupted(), move |event| shown.show(&event)).await;
+        refresh.abort();
+        console.bar.finish_and_clear();
+        Ok(conclude(&hub, puzzle.as_ref(), &ending))
+    })
+}
+
+fn with_job(server: Server, spec: JobSpec) -> Result<Server, Failure> {
+    server.with_job(spec).map_err(|text| Failure::Work(anyhow!(text)))
+}
+
+/// Where to listen, and on what.
+struct Places {
+    address: SocketAddr,
+    tcp: bool,
+    udp: bool,
+}
+
+impl ServerArgs {
+    fn main_puzzle(&self) -> Result<Option<Puzzle>, Failure> {
+        let named = !self.puzzle.words.is_empty() || self.puzzle.bits.is_some();
+        if self.serve && named {
+            return Err(Failure::usage(anyhow!(
+                "--serve starts without a puzzle: leave N and STRING out, or --serve"
+            )));
+        }
+        if self.serve { Ok(None) } else { self.puzzle.puzzle().map(Some) }
+    }
+
+    fn spec(&self, puzzle: &Puzzle) -> Result<JobSpec, Failure> {
+        let layout = self.seeds.0.unwrap_or_else(|| SeedSpace::auto(puzzle).layout());
+        let search = Md5Search::new(puzzle, layout, self.solutions).map_err(Failure::usage)?;
+        Ok(JobSpec::Md5Search(search))
+    }
+
+    fn problem(&self, puzzle: Option<&Puzzle>) -> Result<Option<Problem>, Failure> {
+        match (self.classic, puzzle) {
+            (false, _) => Ok(None),
+            (true, Some(puzzle)) => {
+                let problem = Problem::new(puzzle);
+                problem.map(Some).map_err(|text| Failure::usage(anyhow!(text)))
+            }
+            (true, None) => Err(Failure::usage(anyhow!(
+                "--classic needs a puzzle: name N and STRING, and leave --serve out"
+            ))),
+        }
+    }
+
+    fn config(&self) -> Result<Config, Failure> {
+        let lease_time = seconds("--lease-seconds", self.lease_seconds)?;
+        if lease_time.is_zero() {
+            return Err(Failure::usage(anyhow!("--lease-seconds must be above 0")));
+        }
+        let usual = Config::default();
+        // Who wants short leases wants lost ones back soon; progress comes every second.
+        let patience = usual.patience.min(lease_time * 2).max(SHORTEST_PATIENCE);
+        Ok(Config {
+            lease_time,
+            patience,
+            first_lease: usual.first_lease.min(lease_time),
+            shortest_lease: usual.shortest_lease.min(lease_time),
+            min_clients: self.min_clients,
+            ..usual
+        })
+    }
+
+    fn places(&self) -> Result<Places, Failure> {
+        let (port, tcp, udp) = match self.team {
+            Some(team) => {
+                let (port, tcp) = team_port(team).map_err(|text| Failure::usage(anyhow!(text)))?;
+                (port, tcp, !tcp)
+            }
+            None => (self.port.unwrap_or(DEFAULT_PORT), !self.udp_only, !self.tcp_only),
+        };
+        Ok(Places { address: (self.bind, port).into(), tcp, udp })
+    }
+
+    /// Listens; returns the address too, with the port that was free for port 0.
+    fn open(&self, config: Config, places: Places) -> Result<(Server, SocketAddr), Failure> {
+        let mut address = places.address;
+        let tcp = places.tcp.then(|| listen(address)).transpose();
+        let tcp = tcp.map_err(|error| in_use(&error, address, "TCP"))?;
+        if let Some(listener) = &tcp {
+            address = listener.local_addr()?;
+        }
+        let udp = places.udp.then(|| bind(address)).transpose();
+        let udp = udp.map_err(|error| in_use(&error, address, "UDP"))?;
+        if let Some(socket) = &udp {
+            address = socket.local_addr()?;
+        }
+        Ok((Server::new(config, tcp, udp), address))
+    }
+}
+
+fn in_use(error: &io::Error, address: SocketAddr, transport: &str) -> Failure {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => "something else listens there: choose another --port",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need more rights: choose a --port",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: choose another --bind"
+        }
+        _ => return Failure::Work(anyhow!("cannot listen on {transport} {address}: {error}")),
+    };
+    Failure::Work(anyhow!("cannot listen on {transport} {address}: {hint}"))
+}
+
+fn announce(args: &ServerArgs, spec: Option<&JobSpec>, address: SocketAddr) {
+    match spec {
+        Some(JobSpec::Md5Search(search)) => println!(
+            "problem: {} for {:?}, {} encoding, {} seeds",
+            search.puzzle().difficulty(),
+            search.puzzle().string(),
+            search.puzzle().encoding(),
+            search.space().layout(),
+        ),
+        _ => println!("ready for jobs: seedrush submit --to HOST ..."),
+    }
+    println!("listening on {address}, waiting for {} clients", args.min_clients);
+}
+
+/// What is shown while the server runs.
+#[derive(Clone)]
+struct Console {
+    hub: Arc<Hub>,
+    bar: ProgressBar,
+}
+
+impl Console {
+    fn new(hub: Arc<Hub>, quiet: bool) -> Self {
+        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self { hub, bar }
+    }
+
+    async fn refresh(self) {
+        let mut tick = tokio::time::interval(STATUS_TIME);
+        loop {
+            tick.tick().await;
+            self.bar.set_message(self.status());
+            self.bar.tick();
+        }
+    }
+
+    fn status(&self) -> String {
+        let main = self.hub.main_job();
+        let (totals, status) = self.hub.with(|coordinator, _| {
+            (coordinator.totals(), main.and_then(|job| coordinator.job(job)))
+        });
+        let rate = text::rate(totals.search_rate as f64);
+        let mut line = format!("{} clients · {rate}", totals.clients);
+        match status {
+            Some(status) => {
+                line += &format!(" · tested {:.3e}", status.done as f64);
+                if let Some(chance) = status.chance {
+                    line += &format!(" · chance so far {:.1} %", 100.0 * chance);
+                }
+            }
+            None => line += &format!(" · {} jobs", totals.active_jobs),
+        }
+        line
+    }
+
+    fn show(&self, event: &ServerEvent) {
+        let line = match event {
+            ServerEvent::Joined { client, address, what } => {
+                format!("client {client} joined from {address}: {what}")
+            }
+            ServerEvent::Left(client) => format!("client {client} left"),
+            ServerEvent::Started => "enough clients are here: the search begins".into(),
+            ServerEvent::Solution(job, solution) => format!(
+                "job {job}: client {} found {} with digest {}",
+                solution.client, solution.seed, solution.digest
+            ),
+            ServerEvent::JobEnded(job, end) => format!("job {job} {}", ending_words(*end)),
+            ServerEvent::Distrusted(client, reason) => {
+                format!("client {client} gets no more work: {reason}")
+            }
+            ServerEvent::Said(client, line) => format!("client {client}: {line}"),
+        };
+        self.bar.suspend(|| println!("{line}"));
+    }
+}
+
+fn ending_words(end: JobEnd) -> &'static str {
+    match end {
+        JobEnd::Finished { .. } => "is finished",
+        JobEnd::Exhausted => "has nothing left to search, and no solution was there",
+        JobEnd::Cancelled => "was cancelled",
+    }
+}
+
+/// The last words, and how the program ends.
+fn conclude(hub: &Hub, puzzle: Option<&Puzzle>, ending: &Ending) -> ExitCode {
+    let Some((puzzle, job)) = puzzle.zip(hub.main_job()) else { return ExitCode::SUCCESS };
+    let status = hub.with(|coordinator, _| coordinator.job(job));
+    let solutions = status.map(|status| status.solutions).unwrap_or_default();
+    for solution in &solutions {
+        print_solution(puzzle, solution);
+    }
+    match ending {
+        Ending::Over(_) if !solutions.is_empty() => ExitCode::SUCCESS,
+        Ending::Over(_) => ExitCode::from(1),
+        Ending::Stopped => {
+            print_coverage(hub, job);
+            ExitCode::from(INTERRUPTED)
+        }
+    }
+}
+
+fn print_solution(puzzle: &Puzzle, solution: &Solution) {
+    let Solution { seed, digest, client, .. } = solution;
+    println!("Final. Client {client} found seed: {seed} for hash: {digest}");
+    println!("seed    {seed}");
+    println!("digest  {digest}");
+    println!("check   {}", text::check_line(puzzle, seed));
+}
+
+fn print_coverage(hub: &Hub, job: JobId) {
+    let Some(coverage) = hub.with(|coordinator, _| coordinator.coverage(job)) else { return };
+    let leased: u128 = coverage.leased.iter().map(|span| span.len()).sum();
+    println!(
+        "stopped: {} nonces searched, {} were being searched",
+        text::count(coverage.done.len()),
+        text::count(leased)
+    );
+    for span in coverage.done.iter().take(PRINTED_SPANS) {
+        println!("searched {span}");
+    }
+    if let Some(more) = coverage.done.fragments().checked_sub(PRINTED_SPANS).filter(|n| *n > 0) {
+        println!("and {more} more spans");
+    }
+}

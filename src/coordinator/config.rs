@@ -1,0 +1,78 @@
+//! Every constant of the coordinator, with the reason for its value.
+
+use std::time::Duration;
+
+/// Longest name, address or backend description that is kept, in characters.
+pub const MAX_NAME: usize = 64;
+
+/// False hits and shares after which a client is banned. One could be a flipped bit.
+pub const MAX_FALSE_CLAIMS: u32 = 3;
+
+/// Jobs that are kept after their end for those who ask for the result.
+pub(super) const KEPT_ENDED_JOBS: usize = 256;
+
+/// Highest priority of a job; the lowest is 1.
+pub const MAX_PRIORITY: u32 = 100;
+
+/// Finished leases of a client that go back to free when it is found to lie. Older ones stand:
+/// cheating too small to show in as many is within what the bound on its shares allows.
+pub(super) const DOUBTFUL_LEASES: usize = 64;
+
+/// Audits that may be under way at once; leases that end meanwhile are not audited.
+pub(super) const PENDING_AUDITS: usize = 1024;
+
+/// What can be chosen. `Config::default()` is what the programs use.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What a lease should take its client, once its rate is known.
+    pub lease_time: Duration,
+    /// What the first lease of a client should take. Short, since it measures the rate.
+    pub first_lease: Duration,
+    /// Below this no lease is cut, or messages would cost more than the search.
+    pub shortest_lease: Duration,
+    /// A lease ends when none of its client's leases makes counted progress for this long. Much
+    /// longer than the time between reports (1 s), shorter than people notice.
+    pub patience: Duration,
+    /// A client that says nothing for this long is gone. Longer than a reconnect.
+    pub client_timeout: Duration,
+    /// A client without trust that says nothing for this long is forgotten, and with it the reason.
+    pub grudge: Duration,
+    /// When there is no work, ask again after this.
+    pub retry_after: Duration,
+    /// Clients that must have joined before work starts.
+    pub min_clients: usize,
+    /// Leases that one client may hold: one to work on, one in reserve, two for large clients.
+    pub leases_per_client: usize,
+    /// Clients at once.
+    pub max_clients: usize,
+    /// Jobs at once that have not ended.
+    pub max_jobs: usize,
+    /// Leases of a new client that are all audited; after as many good ones, every
+    /// `audit_one_in`th.
+    pub audit_all_until: u32,
+    /// One lease in this many of a proved client is audited.
+    pub audit_one_in: u32,
+    /// Nonces that one audit may recompute: 2^17 take the judge some 50 ms.
+    pub audit_budget: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lease_time: Duration::from_secs(20),
+            first_lease: Duration::from_millis(500),
+            shortest_lease: Duration::from_millis(250),
+            patience: Duration::from_secs(15),
+            client_timeout: Duration::from_secs(60),
+            grudge: Duration::from_secs(3600),
+            retry_after: Duration::from_secs(2),
+            min_clients: 2,
+            leases_per_client: 4,
+            max_clients: 1_000_000,
+            max_jobs: 1_000,
+            audit_all_until: 16,
+            audit_one_in: 32,
+            audit_budget: 1 << 17,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Jobs come and go.
+
+use super::event::{ClientId, Event, JobEnd, JobId};
+use super::{Coordinator, Duration};
+use crate::jobs::JobSpec;
+
+/// Why a job is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// There are too many.
+    #[error("the server has as many jobs as it takes")]
+    TooMany,
+}
+
+impl Coordinator {
+    /// Takes a job. `key` is chosen at random by the submitter; the same key gives the same job.
+    /// `priority` goes from 1 to [`MAX_PRIORITY`](super::MAX_PRIORITY): a job of priority 2 is
+    /// lent twice as often as one of priority 1.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub fn submit(
+        &mut self,
+        now: Duration,
+        key: u128,
+        spec: JobSpec,
+        priority: u32,
+    ) -> Result<JobId, SubmitError> {
+        if let Some(known) = self.jobs.by_key(key) {
+            return Ok(known);
+        }
+        if self.jobs.active().len() >= self.config.max_jobs {
+            return Err(SubmitError::TooMany);
+        }
+        let id = self.jobs.insert(now, key, spec, priority);
+        if self.started {
+            self.wake_all();
+        }
+        Ok(id)
+    }
+
+    /// Ends a job without a result; `false` when there is none that could be ended.
+    pub fn cancel(&mut self, now: Duration, job: JobId) -> bool {
+        let active = self.jobs.active().contains(&job);
+        if active {
+            self.end_job(now, job, JobEnd::Cancelled);
+        }
+        active
+    }
+
+    /// Ends a job that has all it wants, or nothing left to search.
+    pub(super) fn end_if_finished(&mut self, now: Duration, job: JobId) {
+        let Some(entry) = self.jobs.find(job).filter(|entry| entry.ended.is_none()) else { return };
+        if !entry.job.is_finished(&entry.done) {
+            return;
+        }
+        let end = if entry.job.still_wanted() > 0 {
+            JobEnd::Exhausted
+        } else {
+            let winner = entry.job.solutions().last().map(|last| ClientId(last.client));
+            JobEnd::Finished { winner }
+        };
+        self.end_job(now, job, end);
+    }
+
+    fn end_job(&mut self, now: Duration, job: JobId, end: JobEnd) {
+        self.jobs.end(now, job, end);
+        let due = self.jobs.find(job).map(|entry| entry.due.clone()).unwrap_or_default();
+        let mut holders = Vec::new();
+        for (_, lease) in due {
+            holders.extend(self.close(lease).map(|lease| lease.client));
+        }
+        holders.sort_unstable();
+        holders.dedup();
+        self.events.push_back(Event::JobEnded { job, end, holders });
+    }
+}

@@ -1,0 +1,188 @@
+//! What can be asked: totals, jobs, clients. Copies, made on demand; never part of the hot path.
+
+use super::client::Client;
+use super::entry::Entry;
+use super::event::{ClientId, JobEnd, JobId};
+use super::trust::Standing;
+use super::{Coordinator, Duration};
+use crate::jobs::{JobKind, JobResult, JobSpec, Solution};
+use crate::span::{Span, SpanSet};
+
+/// Counts that are kept anyway: cheap to ask for at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Clients that are here.
+    pub clients: usize,
+    /// Whether enough clients have come for work to begin.
+    pub started: bool,
+    /// Leases that are out.
+    pub leases: usize,
+    /// Jobs that have not ended.
+    pub active_jobs: usize,
+    /// Nonces a second of all clients, by their own word.
+    pub search_rate: u128,
+}
+
+/// One job.
+#[derive(Clone, Debug)]
+pub struct JobStatus {
+    /// Its number.
+    pub id: JobId,
+    /// Its description.
+    pub spec: JobSpec,
+    /// Its priority.
+    pub priority: u32,
+    /// When it was submitted.
+    pub submitted: Duration,
+    /// When and how it ended.
+    pub ended: Option<(Duration, JobEnd)>,
+    /// Units of the whole.
+    pub whole: u128,
+    /// Units done.
+    pub done: u128,
+    /// Units lent at this moment.
+    pub leased: u128,
+    /// Units free.
+    pub free: u128,
+    /// Leases that are out.
+    pub leases: usize,
+    /// Chance that a solution was among what is done; `None` for other kinds.
+    pub chance: Option<f64>,
+    /// Verified solutions, in the order in which they were found.
+    pub solutions: Vec<Solution>,
+}
+
+/// The exact coverage of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// Done.
+    pub done: SpanSet,
+    /// Lent: what is left of every lease.
+    pub leased: Vec<Span>,
+    /// Neither.
+    pub free: SpanSet,
+}
+
+/// One client.
+#[derive(Clone, Debug)]
+pub struct ClientStatus {
+    /// Its number.
+    pub id: ClientId,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// What it searches with.
+    pub backend: String,
+    /// Its threads.
+    pub threads: u32,
+    /// When it joined.
+    pub joined: Duration,
+    /// When it was last heard of.
+    pub last_seen: Duration,
+    /// Whether it is connected, as far as is known.
+    pub connected: bool,
+    /// Leases that it holds.
+    pub leases: usize,
+    /// Leases that have ended.
+    pub finished_leases: u64,
+    /// Units that were counted on its reports.
+    pub units: u128,
+    /// Nonces a second, as it says.
+    pub claimed_rate: u64,
+    /// Nonces a second, as its shares prove.
+    pub proved_rate: u64,
+    /// Hits and shares that were none.
+    pub false_claims: u32,
+    /// Whether and why not it is trusted.
+    pub standing: Standing,
+}
+
+impl Coordinator {
+    /// The totals.
+    pub fn totals(&self) -> Totals {
+        let entries = self.jobs.active().iter().filter_map(|&id| self.jobs.find(id));
+        Totals {
+            clients: self.clients.len(),
+            started: self.started,
+            leases: entries.map(|entry| entry.due.len()).sum(),
+            active_jobs: self.jobs.active().len(),
+            search_rate: self.team_rates[JobKind::Md5Search.index()],
+        }
+    }
+
+    /// Every job, those that ended recently included, oldest first.
+    pub fn jobs(&self) -> Vec<JobStatus> {
+        self.jobs.iter().map(|(id, entry)| status_of(id, entry)).collect()
+    }
+
+    /// One job.
+    pub fn job(&self, id: JobId) -> Option<JobStatus> {
+        self.jobs.find(id).map(|entry| status_of(id, entry))
+    }
+
+    /// What a job has come to so far, or in the end.
+    pub fn result(&self, id: JobId) -> Option<JobResult> {
+        self.jobs.find(id).map(|entry| entry.job.result(&entry.done))
+    }
+
+    /// The exact coverage of a job.
+    pub fn coverage(&self, id: JobId) -> Option<Coverage> {
+        let entry = self.jobs.find(id)?;
+        let leases = entry.due.iter().filter_map(|&(_, lease)| self.leases.find(lease));
+        Some(Coverage {
+            done: entry.done.clone(),
+            leased: leases.map(|lease| lease.rest()).collect(),
+            free: entry.free.clone(),
+        })
+    }
+
+    /// Every client, in the order of joining.
+    pub fn clients(&self) -> Vec<ClientStatus> {
+        self.clients.iter().map(|(id, client)| client_status(id, client)).collect()
+    }
+
+    /// One client.
+    pub fn client(&self, id: ClientId) -> Option<ClientStatus> {
+        self.clients.find(id).map(|client| client_status(id, client))
+    }
+}
+
+fn status_of(id: JobId, entry: &Entry) -> JobStatus {
+    let spec = entry.job.spec();
+    JobStatus {
+        id,
+        spec: spec.clone(),
+        priority: entry.priority,
+        submitted: entry.submitted,
+        ended: entry.ended,
+        whole: spec.whole().len(),
+        done: entry.done.len(),
+        leased: entry.leased,
+        free: entry.free.len(),
+        leases: entry.due.len(),
+        chance: spec.chance(entry.done.len()),
+        solutions: entry.job.solutions().to_vec(),
+    }
+}
+
+fn client_status(id: ClientId, client: &Client) -> ClientStatus {
+    let search = client.search_pace();
+    ClientStatus {
+        id,
+        name: client.name.to_string(),
+        address: client.address.to_string(),
+        backend: client.backend.to_string(),
+        threads: client.threads,
+        joined: client.joined,
+        last_seen: client.last_seen,
+        connected: client.connected,
+        leases: client.leases.len(),
+        finished_leases: client.finished_leases,
+        units: client.units,
+        claimed_rate: search.rate(),
+        proved_rate: search.proved_rate(),
+        false_claims: client.trust.false_claims(),
+        standing: client.trust.standing(),
+    }
+}

@@ -1,0 +1,185 @@
+//! Jobs come, take turns, and end.
+
+use super::*;
+use crate::jobs::{Claim, Job, JobResult};
+
+fn hits(grant: &Grant, hits: Vec<u128>) -> Report {
+    let span = Span::new(grant.span.start(), grant.span.start());
+    let outcome = Outcome::Md5Search { hits, shares: Vec::new() };
+    Report { lease: grant.lease, epoch: grant.epoch, job: grant.job, span, outcome, last: false }
+}
+
+/// The first nonces that solve `spec`.
+fn solutions(spec: &JobSpec, count: usize) -> Vec<u128> {
+    let mut found = Vec::new();
+    for start in (0..).step_by(1 << 12) {
+        if let Outcome::Md5Search { hits, .. } =
+            outcome(spec, Span::with_len(start, 1 << 12), Some(0))
+        {
+            found.extend(hits);
+        }
+        if found.len() >= count {
+            break;
+        }
+    }
+    found.truncate(count);
+    found
+}
+
+#[test]
+fn a_search_ends_at_its_kth_solution_and_each_counts_once() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
+    let spec = search(10, 3);
+    let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let found = solutions(&spec, 4);
+    for expected in [1, 0] {
+        let verdict = coordinator.report(SECOND, client, &hits(&grant, vec![found[2]])).unwrap();
+        assert_eq!((verdict.solutions, verdict.job_end), (expected, None));
+    }
+    let verdict = coordinator.report(SECOND, client, &hits(&grant, found.clone())).unwrap();
+    let end = JobEnd::Finished { winner: Some(client) };
+    assert_eq!((verdict.solutions, verdict.job_end), (2, Some(end)));
+    assert_eq!(verdict.lease, LeaseState::Over);
+    let ended =
+        |event: &Event| matches!(event, Event::JobEnded { holders, .. } if *holders == [client]);
+    assert!(events(&mut coordinator).iter().any(ended));
+    let Some(JobResult::Md5Search { solutions, smallest }) = coordinator.result(job) else {
+        panic!("no result")
+    };
+    assert_eq!(solutions.iter().filter_map(|s| s.nonce).collect::<Vec<_>>(), found[..3]);
+    assert!(!smallest, "nothing below them is known to have been searched");
+    check_coverage(&coordinator);
+}
+
+#[test]
+fn the_smallest_seed_is_known_to_be_it_when_all_below_is_done() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 100_000)).unwrap().client;
+    let spec = search(8, 1);
+    let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let first = solutions(&spec, 1)[0];
+    let span = Span::new(0, first + 1);
+    coordinator.report(SECOND, client, &report(&grant, span, true)).unwrap();
+    let result = coordinator.result(job).unwrap();
+    assert!(matches!(result, JobResult::Md5Search { smallest: true, .. }), "{result:?}");
+}
+
+#[test]
+fn seeds_may_be_claimed_from_outside_the_leases_and_the_space() {
+    let mut coordinator = coordinator();
+    let join = Join { kinds: Vec::new(), ..newcomer(1, 0) };
+    let classic = coordinator.join(Duration::ZERO, join).unwrap().client;
+    let spec = search(8, 2);
+    let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
+    let answer = coordinator.request(Duration::ZERO, classic, 1).unwrap();
+    assert!(matches!(answer, Assignment::Wait(_)), "nothing is ever lent to it");
+    let JobSpec::Md5Search(md5) = &spec else { unreachable!() };
+    let outside = (0..).map(|n| format!("0x{n:x}")).find(|s| md5.puzzle().is_solved_by(s)).unwrap();
+    let inside = md5.space().seed(solutions(&spec, 1)[0]).unwrap();
+    for (seed, in_space) in [(&outside, false), (&inside, true)] {
+        let claim = coordinator.claim_seed(SECOND, classic, job, seed).unwrap();
+        let Claim::New(solution) = claim else { panic!("{claim:?}") };
+        assert_eq!((&solution.seed, solution.nonce.is_some()), (seed, in_space));
+    }
+    let end = coordinator.job(job).unwrap().ended.unwrap().1;
+    assert_eq!(end, JobEnd::Finished { winner: Some(classic) });
+    let result = coordinator.result(job).unwrap();
+    assert!(matches!(result, JobResult::Md5Search { smallest: false, .. }));
+}
+
+#[test]
+fn a_lie_about_a_whole_space_does_not_end_its_job() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 1 << 40)).unwrap().client;
+    let spec = samples::search_of_one_word();
+    let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    assert_eq!(grant.span, spec.whole());
+    let outcome = Outcome::Md5Search { hits: Vec::new(), shares: Vec::new() };
+    let (lease, epoch) = (grant.lease, grant.epoch);
+    let lie = Report { lease, epoch, job, span: grant.span, outcome, last: true };
+    assert_eq!(coordinator.report(SECOND, client, &lie).unwrap().counted, 0);
+    assert_eq!(coordinator.job(job).unwrap().ended, None);
+    assert_eq!(coordinator.job(job).unwrap().free, spec.whole().len());
+    let status = coordinator.client(client).unwrap();
+    assert_eq!(status.standing, Standing::Distrusted(Reason::TooFewShares));
+}
+
+#[test]
+fn a_space_without_enough_solutions_is_exhausted() {
+    let spec = search(120, 1);
+    let job = Job::new(spec.clone());
+    assert!(!job.is_finished(&SpanSet::new()));
+    assert!(job.is_finished(&SpanSet::from(spec.whole())));
+    assert_eq!(job.still_wanted(), 1, "which is what tells exhausted from finished");
+}
+
+#[test]
+fn jobs_take_turns_by_priority() {
+    let mut coordinator = coordinator();
+    let [plain, urgent] = [(1, 1), (2, 3)].map(|(key, priority)| {
+        coordinator.submit(Duration::ZERO, key, search(60, 1), priority).unwrap()
+    });
+    let mut turns = [0; 2];
+    for session in 0..40 {
+        let client = coordinator.join(Duration::ZERO, newcomer(session, 1_000)).unwrap().client;
+        let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+        assert!(grant.job == plain || grant.job == urgent);
+        turns[usize::from(grant.job == urgent)] += 1;
+    }
+    assert_eq!(turns, [10, 30]);
+    // A job that comes later begins level with the others: it is not owed the past.
+    let late = coordinator.submit(SECOND, 3, search(60, 1), 1).unwrap();
+    let mut lent = 0;
+    for session in 100..150 {
+        let client = coordinator.join(SECOND, newcomer(session, 1_000)).unwrap().client;
+        lent += u32::from(lease(coordinator.request(SECOND, client, 1).unwrap()).job == late);
+    }
+    assert!((9..=11).contains(&lent), "{lent}");
+}
+
+#[test]
+fn clients_get_only_what_they_can_do() {
+    let mut coordinator = coordinator();
+    let join = Join { kinds: vec![JobKind::SumOfSquares], ..newcomer(1, 0) };
+    let client = coordinator.join(Duration::ZERO, join).unwrap().client;
+    coordinator.submit(Duration::ZERO, 1, search(40, 1), 100).unwrap();
+    let answer = coordinator.request(Duration::ZERO, client, 1).unwrap();
+    assert!(matches!(answer, Assignment::Wait(_)));
+    let job = coordinator.submit(Duration::ZERO, 2, sum(1, 10), 1).unwrap();
+    assert_eq!(lease(coordinator.request(Duration::ZERO, client, 1).unwrap()).job, job);
+}
+
+#[test]
+fn submitting_again_is_the_same_job_and_cancelling_frees_its_clients() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 7, search(40, 1), 1).unwrap();
+    assert_eq!(coordinator.submit(Duration::ZERO, 7, search(40, 1), 1), Ok(job));
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    assert!(coordinator.cancel(SECOND, job));
+    assert!(!coordinator.cancel(SECOND, job));
+    let verdict = coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+    assert_eq!((verdict.counted, verdict.job_end), (0, Some(JobEnd::Cancelled)));
+    assert_eq!(coordinator.totals().leases, 0);
+    check_coverage(&coordinator);
+}
+
+#[test]
+fn ended_jobs_are_kept_for_a_while_and_new_ones_are_limited() {
+    let mut coordinator = Coordinator::new(Config { max_jobs: 1, ..Config::default() }, 1);
+    for key in 0..300 {
+        let job = coordinator.submit(Duration::ZERO, key, search(40, 1), 1).unwrap();
+        assert_eq!(
+            coordinator.submit(Duration::ZERO, 1000, search(40, 1), 1),
+            Err(SubmitError::TooMany)
+        );
+        coordinator.cancel(Duration::ZERO, job);
+    }
+    let jobs = coordinator.jobs();
+    assert_eq!(jobs.len(), 256);
+    assert_eq!(jobs[0].id, JobId(45), "the oldest are forgotten");
+}

@@ -1,0 +1,268 @@
+//! Leases one at a time: granted once, renewed by progress, fenced by epochs, cut and lent again.
+
+use super::*;
+
+/// A coordinator with a search and one client that does 1,000 nonces a second.
+fn one_client() -> (Coordinator, ClientId, JobId) {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 1, search(40, 1), 1).unwrap();
+    (coordinator, client, job)
+}
+
+#[test]
+fn the_first_lease_takes_half_a_second_and_has_64_to_128_shares() {
+    let (mut coordinator, client, job) = one_client();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    assert_eq!((grant.job, grant.span), (job, Span::new(0, 500)));
+    let expected = grant.span.len() >> grant.share_bits.unwrap();
+    assert!((64..128).contains(&expected), "{expected}");
+}
+
+#[test]
+fn share_bits_never_exceed_the_target_and_easy_leases_stay_short() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, u64::MAX)).unwrap().client;
+    coordinator.submit(Duration::ZERO, 1, search(8, 1), 1).unwrap();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    assert_eq!(grant.share_bits, Some(8));
+    assert_eq!(grant.span.len(), 64 << 8);
+}
+
+#[test]
+fn work_begins_with_enough_clients_and_wakes_those_who_wait() {
+    let mut coordinator = Coordinator::new(Config::default(), 1);
+    coordinator.submit(Duration::ZERO, 1, search(40, 1), 1).unwrap();
+    let first = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
+    let answer = coordinator.request(Duration::ZERO, first, 1).unwrap();
+    assert!(matches!(answer, Assignment::Wait(_)));
+    coordinator.join(Duration::ZERO, newcomer(2, 1_000)).unwrap();
+    let woken = |event: &Event| matches!(event, Event::Wake(client) if *client == first);
+    assert!(events(&mut coordinator).iter().any(woken));
+    lease(coordinator.request(Duration::ZERO, first, 1).unwrap());
+}
+
+#[test]
+fn a_repeated_request_gets_the_same_lease_and_a_late_one_none() {
+    let (mut coordinator, client, _) = one_client();
+    let first = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let again = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    assert_eq!((first.lease, first.epoch, first.span), (again.lease, again.epoch, again.span));
+    let third = lease(coordinator.request(Duration::ZERO, client, 3).unwrap());
+    let second = lease(coordinator.request(Duration::ZERO, client, 2).unwrap());
+    assert!(third.epoch < second.epoch && third.lease != second.lease);
+    coordinator.report(SECOND, client, &report(&first, first.span, true)).unwrap();
+    let late = coordinator.request(SECOND, client, 1).unwrap();
+    assert!(matches!(late, Assignment::Spent), "{late:?}");
+    check_coverage(&coordinator);
+}
+
+#[test]
+fn a_client_holds_so_many_leases_and_no_more() {
+    let (mut coordinator, client, _) = one_client();
+    for request in 1..=4 {
+        lease(coordinator.request(Duration::ZERO, client, request).unwrap());
+    }
+    let fifth = coordinator.request(Duration::ZERO, client, 5).unwrap();
+    assert!(matches!(fifth, Assignment::Wait(_)));
+    assert_eq!(coordinator.totals().leases, 4);
+}
+
+#[test]
+fn progress_renews_every_lease_and_heartbeats_renew_none() {
+    let (mut coordinator, client, _) = one_client();
+    let first = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    lease(coordinator.request(Duration::ZERO, client, 2).unwrap());
+    let (early, late) = first.span.split_at(100);
+    coordinator.report(10 * SECOND, client, &report(&first, early, false)).unwrap();
+    coordinator.expire(20 * SECOND);
+    assert_eq!(coordinator.heartbeat(20 * SECOND, client).unwrap().len(), 2);
+    // An empty report is no progress either.
+    let empty = report(&first, late.split_at(0).0, false);
+    coordinator.report(24 * SECOND, client, &empty).unwrap();
+    coordinator.expire(26 * SECOND);
+    assert_eq!(coordinator.heartbeat(26 * SECOND, client).unwrap(), []);
+    assert_eq!(coordinator.totals().leases, 0);
+    check_coverage(&coordinator);
+}
+
+#[test]
+fn a_late_report_counts_nothing_but_its_hits() {
+    let mut coordinator = coordinator();
+    let slow = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
+    let other = coordinator.join(Duration::ZERO, newcomer(2, 1_000)).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 1, search(8, 1), 1).unwrap();
+    let old = lease(coordinator.request(Duration::ZERO, slow, 1).unwrap());
+    coordinator.expire(16 * SECOND);
+    let new = lease(coordinator.request(16 * SECOND, other, 1).unwrap());
+    assert_eq!(old.span.start(), new.span.start(), "lent again");
+    assert!(old.epoch < new.epoch);
+    let late = report(&old, old.span, true);
+    let verdict = coordinator.report(17 * SECOND, slow, &late).unwrap();
+    assert_eq!((verdict.counted, verdict.lease), (0, LeaseState::Over));
+    assert_eq!(verdict.solutions, 1);
+    assert_eq!(verdict.job_end, Some(JobEnd::Finished { winner: Some(slow) }));
+    assert_eq!(coordinator.job(job).unwrap().done, 0);
+    check_coverage(&coordinator);
+}
+
+#[test]
+fn a_late_report_goes_on_where_nobody_has_taken_the_span() {
+    let (mut coordinator, client, job) = one_client();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    coordinator.expire(16 * SECOND);
+    assert_eq!(coordinator.job(job).unwrap().leased, 0);
+    assert_eq!(coordinator.heartbeat(16 * SECOND, client).unwrap(), []);
+    let (part, _) = grant.span.split_at(300);
+    let verdict = coordinator.report(17 * SECOND, client, &report(&grant, part, false)).unwrap();
+    assert_eq!(verdict.counted, 300);
+    check_coverage(&coordinator);
+    coordinator.expire(31 * SECOND);
+    assert_eq!(coordinator.heartbeat(31 * SECOND, client).unwrap().len(), 1, "renewed");
+    coordinator.expire(33 * SECOND);
+    let held = coordinator.join(34 * SECOND, newcomer(1, 0)).unwrap().held;
+    assert_eq!(held[0].done, part.end(), "joining again goes on, too");
+    coordinator.expire(50 * SECOND);
+    lease(coordinator.request(51 * SECOND, client, 2).unwrap());
+    let verdict = coordinator.report(52 * SECOND, client, &report(&grant, grant.span, true));
+    assert_eq!(verdict.unwrap().lease, LeaseState::Over, "other work instead");
+    check_coverage(&coordinator);
+}
+
+#[test]
+fn slots_are_used_again_and_epochs_are_not() {
+    let (mut coordinator, client, _) = one_client();
+    let first = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    coordinator.report(SECOND, client, &report(&first, first.span, true)).unwrap();
+    let second = lease(coordinator.request(SECOND, client, 2).unwrap());
+    assert_eq!(first.lease, second.lease);
+    assert!(first.epoch < second.epoch);
+    let late = report(&first, second.span, true);
+    assert_eq!(coordinator.report(SECOND, client, &late).unwrap().counted, 0);
+}
+
+#[test]
+fn forged_leases_count_nothing() {
+    let (mut coordinator, client, job) = one_client();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let thief = coordinator.join(Duration::ZERO, newcomer(2, 1_000)).unwrap().client;
+    let honest = report(&grant, grant.span, true);
+    let forged = [
+        (thief, honest.clone()),
+        (client, Report { epoch: Epoch(grant.epoch.0 + 1), ..honest.clone() }),
+        (client, Report { lease: LeaseId(u32::MAX), ..honest.clone() }),
+        (client, Report { job: JobId(99), ..honest.clone() }),
+    ];
+    for (sender, report) in forged {
+        assert_eq!(coordinator.report(SECOND, sender, &report).unwrap().counted, 0);
+    }
+    assert_eq!(coordinator.job(job).unwrap().leased, grant.span.len());
+    assert_eq!(coordinator.report(SECOND, client, &honest).unwrap().counted, grant.span.len());
+}
+
+#[test]
+fn a_gap_in_the_reports_is_not_counted() {
+    let (mut coordinator, client, _) = one_client();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let (_, tail) = grant.span.split_at(200);
+    let verdict = coordinator.report(SECOND, client, &report(&grant, tail, false)).unwrap();
+    assert_eq!(verdict.counted, 0);
+    let held = LeaseState::Held { done: grant.span.start(), end: grant.span.end() };
+    assert_eq!(verdict.lease, held, "the answer says where to go on");
+}
+
+#[test]
+fn an_overlap_counts_its_new_part() {
+    let (mut coordinator, client, job) = one_client();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let (part, _) = grant.span.split_at(200);
+    coordinator.report(SECOND, client, &report(&grant, part, false)).unwrap();
+    let verdict = coordinator.report(SECOND, client, &report(&grant, grant.span, false)).unwrap();
+    assert_eq!(verdict.counted, grant.span.len() - 200);
+    assert_eq!(verdict.lease, LeaseState::Over);
+    assert_eq!(coordinator.job(job).unwrap().done, grant.span.len());
+}
+
+#[test]
+fn the_rest_of_a_lease_given_up_is_free_again() {
+    let (mut coordinator, client, job) = one_client();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let (part, rest) = grant.span.split_at(200);
+    coordinator.report(SECOND, client, &report(&grant, part, true)).unwrap();
+    assert_eq!(coordinator.coverage(job).unwrap().free.first().unwrap().start(), rest.start());
+}
+
+#[test]
+fn a_client_that_leaves_gives_back_at_once_and_one_that_is_lost_at_its_deadline() {
+    for leaves in [true, false] {
+        let (mut coordinator, client, job) = one_client();
+        lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+        if leaves {
+            coordinator.leave(client)
+        } else {
+            coordinator.disconnected(client)
+        }
+        assert_eq!(coordinator.job(job).unwrap().leased == 0, leaves);
+        coordinator.expire(coordinator.config().patience);
+        assert_eq!(coordinator.job(job).unwrap().leased, 0);
+        check_coverage(&coordinator);
+    }
+}
+
+#[test]
+fn joining_again_is_the_same_client_with_its_leases() {
+    let (mut coordinator, client, _) = one_client();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    coordinator.disconnected(client);
+    assert!(!coordinator.client(client).unwrap().connected);
+    let joined = coordinator.join(SECOND, newcomer(1, 1_000)).unwrap();
+    assert_eq!((joined.client, joined.resumed), (client, true));
+    assert_eq!(joined.held[0].epoch, grant.epoch);
+    assert!(coordinator.client(client).unwrap().connected);
+    coordinator.expire(100 * SECOND);
+    assert_eq!(coordinator.heartbeat(100 * SECOND, client), Err(Refusal::UnknownClient));
+    let stranger = coordinator.join(100 * SECOND, newcomer(1, 1_000)).unwrap();
+    assert!(stranger.client != client && !stranger.resumed, "numbers are not used twice");
+}
+
+#[test]
+fn an_idle_client_takes_the_tail_of_the_slowest() {
+    let mut coordinator = coordinator();
+    let [slow, fast] = [1, 2]
+        .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client);
+    let job = coordinator.submit(Duration::ZERO, 1, sum(1, 10_000), 1).unwrap();
+    let first = lease(coordinator.request(Duration::ZERO, slow, 1).unwrap());
+    assert_eq!(first.span.len(), 10_000, "nobody knows that it is slow");
+    let (part, _) = first.span.split_at(100);
+    coordinator.report(SECOND, slow, &report(&first, part, false)).unwrap();
+    let tail = lease(coordinator.request(SECOND, fast, 1).unwrap());
+    assert!(tail.span.end() == first.span.end() && tail.span.len() > 9_000, "{}", tail.span);
+    let end = tail.span.start();
+    let trimmed = |event: &Event| matches!(event, Event::Trimmed { end: e, .. } if *e == end);
+    assert!(events(&mut coordinator).iter().any(trimmed));
+    // The slow one has overshot before it heard of it: refused, and told how far to go.
+    let far = Span::new(part.end(), end + 1);
+    let verdict = coordinator.report(SECOND, slow, &report(&first, far, true)).unwrap();
+    assert_eq!((verdict.counted, verdict.lease), (0, LeaseState::Over));
+    check_coverage(&coordinator);
+    assert_eq!(coordinator.job(job).unwrap().done, 100);
+}
+
+#[test]
+fn names_are_made_fit_for_a_terminal() {
+    let mut coordinator = coordinator();
+    let name = format!("\x1b[2J{}", "x".repeat(1000));
+    let join = Join { name, ..newcomer(1, 0) };
+    let client = coordinator.join(Duration::ZERO, join).unwrap().client;
+    let status = coordinator.client(client).unwrap();
+    assert_eq!(status.name.len(), MAX_NAME);
+    assert!(!status.name.contains('\x1b'));
+}
+
+#[test]
+fn a_full_server_says_so() {
+    let mut coordinator = Coordinator::new(Config { max_clients: 1, ..Config::default() }, 1);
+    coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap();
+    assert_eq!(coordinator.join(Duration::ZERO, newcomer(2, 0)), Err(Refusal::Full));
+    assert!(coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().resumed);
+}

@@ -1,0 +1,88 @@
+//! The coordinator under virtual time, with simulated clients and with random events.
+
+mod hostile;
+mod invariants;
+mod jobs;
+mod leases;
+mod sim;
+mod trust;
+
+use super::*;
+use crate::jobs::{JobSpec, Outcome, SumOfSquares, samples};
+use crate::span::SpanSet;
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) use samples::search;
+
+pub(super) fn sum(first: u128, last: u128) -> JobSpec {
+    JobSpec::SumOfSquares(SumOfSquares::new(first, last).unwrap())
+}
+
+/// A coordinator that lends to a single client, too.
+pub(super) fn coordinator() -> Coordinator {
+    Coordinator::new(Config { min_clients: 1, ..Config::default() }, 1)
+}
+
+pub(super) fn newcomer(session: u128, rate_hint: u64) -> Join {
+    Join {
+        session,
+        name: format!("client {session}"),
+        address: "192.0.2.1".into(),
+        backend: "sim".into(),
+        threads: 1,
+        kinds: JobKind::ALL.to_vec(),
+        rate_hint,
+    }
+}
+
+pub(super) fn lease(assignment: Assignment) -> Grant {
+    match assignment {
+        Assignment::Lease(grant) => grant,
+        other => panic!("no lease but {other:?}"),
+    }
+}
+
+/// What an honest client finds in `span`.
+pub(super) fn outcome(spec: &JobSpec, span: Span, share_bits: Option<u32>) -> Outcome {
+    let JobSpec::Md5Search(search) = spec else {
+        return Outcome::SumOfSquares(SumOfSquares::add_up(span));
+    };
+    let share_bits = share_bits.unwrap();
+    let target = search.puzzle().difficulty().bits();
+    let bits_of = |nonce| {
+        let seed = search.space().seed(nonce).unwrap();
+        search.puzzle().digest(&seed).unwrap().zero_bits()
+    };
+    let mut shares: Vec<(u128, u32)> =
+        (span.start()..span.end()).map(|n| (n, bits_of(n))).collect();
+    shares.retain(|&(_, bits)| bits >= share_bits);
+    Outcome::Md5Search {
+        hits: shares.iter().filter(|&&(_, bits)| bits >= target).map(|&(n, _)| n).collect(),
+        shares: shares.into_iter().map(|(n, _)| n).collect(),
+    }
+}
+
+/// An honest report of `span`.
+pub(super) fn report(grant: &Grant, span: Span, last: bool) -> Report {
+    let outcome = outcome(&grant.spec, span, grant.share_bits);
+    Report { lease: grant.lease, epoch: grant.epoch, job: grant.job, span, outcome, last }
+}
+
+/// done + leased + free = whole, and no unit in two of them; for every job.
+pub(super) fn check_coverage(coordinator: &Coordinator) {
+    for job in coordinator.jobs() {
+        let coverage = coordinator.coverage(job.id).unwrap();
+        let mut all = SpanSet::new();
+        let parts = coverage.done.iter().chain(coverage.leased).chain(coverage.free.iter());
+        for part in parts {
+            assert_eq!(all.insert(part), part.len(), "{part} of job {} is there twice", job.id);
+        }
+        assert_eq!(all, SpanSet::from(job.spec.whole()), "something of job {} is lost", job.id);
+        assert_eq!(job.done + job.leased + job.free, job.whole);
+    }
+}
+
+pub(super) fn events(coordinator: &mut Coordinator) -> Vec<Event> {
+    std::iter::from_fn(|| coordinator.poll_event()).collect()
+}

@@ -1,0 +1,133 @@
+//! The sum of n^2 over a range of numbers: a job whose outcome says nothing but a number.
+//!
+//! It exists to keep the coordinator honest about what it knows of jobs. Clients add up unit by
+//! unit; only the server uses the closed form, and only to check them.
+
+use super::JobError;
+use crate::span::Span;
+use num_bigint::BigUint;
+use std::fmt;
+
+/// The largest number that may be squared.
+const LAST: u128 = 1 << 64;
+
+/// The range of numbers, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SumOfSquares {
+    first: u128,
+    last: u128,
+}
+
+impl SumOfSquares {
+    /// The sum over `first..=last`.
+    ///
+    /// # Errors
+    /// The range is reversed or goes beyond 2^64.
+    pub fn new(first: u128, last: u128) -> Result<Self, JobError> {
+        if first > last || last > LAST {
+            return Err(JobError::Range { first, last });
+        }
+        Ok(Self { first, last })
+    }
+
+    /// First number.
+    pub fn first(self) -> u128 {
+        self.first
+    }
+
+    /// Last number.
+    pub fn last(self) -> u128 {
+        self.last
+    }
+
+    /// The numbers as units.
+    pub fn whole(self) -> Span {
+        Span::new(self.first, self.last + 1)
+    }
+
+    /// The client's part: adds up the squares of `span` one by one. Numbers beyond 2^64 are left
+    /// out, as no job holds them.
+    pub fn add_up(span: Span) -> BigUint {
+        let span = span.intersect(Span::new(0, LAST + 1));
+        let (small, large) = span.split_at((1u128 << 32).saturating_sub(span.start()));
+        add_up_small(small) + add_up_large(large)
+    }
+
+    /// The server's part: what the sum over `span` must be.
+    pub(super) fn closed_form(self, span: Span) -> BigUint {
+        sum_below(span.end()) - sum_below(span.start())
+    }
+}
+
+impl fmt::Display for SumOfSquares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sum-of-squares {} {}", self.first, self.last)
+    }
+}
+
+/// Numbers below 2^32: their squares fit a word, and 2^32 of these sums fit two.
+fn add_up_small(span: Span) -> BigUint {
+    let mut total = 0u128;
+    for n in span.start()..span.end() {
+        let n = n as u64;
+        total += u128::from(n * n);
+    }
+    BigUint::from(total)
+}
+
+/// Numbers up to 2^64: their squares fill two words, so carries are counted in a third.
+fn add_up_large(span: Span) -> BigUint {
+    let (mut total, mut carries) = (0u128, 0u64);
+    let mut add = |square: u128, carry: u64| {
+        let (sum, overflow) = total.overflowing_add(square);
+        total = sum;
+        carries += u64::from(overflow) + carry;
+    };
+    for n in span.start()..span.end().min(LAST) {
+        add(n * n, 0);
+    }
+    if span.contains(LAST) {
+        add(0, 1);
+    }
+    (BigUint::from(carries) << 128u32) + BigUint::from(total)
+}
+
+/// 0^2 + .. + (end-1)^2 = (end-1) end (2 end - 1) / 6.
+fn sum_below(end: u128) -> BigUint {
+    let Some(n) = end.checked_sub(1).map(BigUint::from) else { return BigUint::ZERO };
+    &n * (&n + 1u32) * (&n * 2u32 + 1u32) / 6u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_issue_s_example() {
+        let job = SumOfSquares::new(1, 1_000_000).unwrap();
+        let expected = BigUint::from(333_333_833_333_500_000u64);
+        assert_eq!(SumOfSquares::add_up(job.whole()), expected);
+        assert_eq!(job.closed_form(job.whole()), expected);
+    }
+
+    #[test]
+    fn ranges_are_forward_and_end_at_two_to_the_64() {
+        assert!(SumOfSquares::new(2, 1).is_err());
+        assert!(SumOfSquares::new(0, LAST + 1).is_err());
+        assert!(SumOfSquares::new(LAST, LAST).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn adding_up_gives_the_closed_form(
+            near in prop::sample::select(vec![0u128, 1 << 32, 1 << 63, LAST - 300]),
+            offset in 0u128..200,
+            len in 0u128..101,
+        ) {
+            let job = SumOfSquares::new(0, LAST).unwrap();
+            let span = Span::with_len((near + offset).saturating_sub(100), len);
+            prop_assert_eq!(SumOfSquares::add_up(span), job.closed_form(span));
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! A client's way to the server: requests go in, answers come out, whatever the network does.
+//!
+//! Connections are lost and made again, with a pause that grows; requests that were out are sent
+//! again then, since the server answers a repeated request as it did the first time. Who uses a
+//! [`Link`] only notices that an answer takes longer.
+
+mod tcp;
+mod udp;
+
+use super::{FIRST_PAUSE, LONGEST_PAUSE, jittered};
+use crate::proto::{Answer, Call, Hello, News, Reason, Refused, Reply, Request, Welcome};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Requests that may wait to be sent: more would mean that someone does not wait for answers.
+const QUEUE: usize = 64;
+
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP, and where that does not get through, UDP.
+    #[default]
+    Auto,
+    /// Frames over TCP.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl FromStr for Transport {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "auto" => Ok(Self::Auto),
+            "tcp" => Ok(Self::Tcp),
+            "udp" => Ok(Self::Udp),
+            _ => Err(format!("unknown transport {word:?}: choose auto, tcp or udp")),
+        }
+    }
+}
+
+/// A host and a port: `host`, `host:port`, `[v6]:port`, or an address of either kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port, if it was named.
+    pub port: Option<u16>,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let port = |digits: &str| {
+            let port = digits.parse().ok().filter(|&port: &u16| port > 0);
+            port.ok_or_else(|| format!("{digits:?} in {word:?} is no port: 1 to 65535"))
+        };
+        let (host, port) = match word.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, "")) => (host, None),
+            Some((host, rest)) => (host, Some(port(rest.trim_start_matches(':'))?)),
+            // More than one colon: a bare IPv6 address.
+            None => match word.split_once(':') {
+                Some((host, digits)) if !digits.contains(':') => (host, Some(port(digits)?)),
+                _ => (word, None),
+            },
+        };
+        if host.is_empty() {
+            return Err(format!("{word:?} names no host: HOST, HOST:PORT or [IPv6]:PORT"));
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl Target {
+    /// The addresses behind the name, IPv4 and IPv6; `port` where it names none.
+    ///
+    /// # Errors
+    /// There is no such host.
+    pub async fn addresses(&self, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port.unwrap_or(port))).await;
+        match found.map(Iterator::collect::<Vec<_>>) {
+            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
+            Ok(_) => Err(format!("{}: no such host", self.host)),
+            Err(error) => Err(format!("{}: {error}", self.host)),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
+}
+
+/// Where to and how.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The server.
+    pub target: Target,
+    /// The port where the target names none.
+    pub port: u16,
+    /// What carries the messages.
+    pub transport: Transport,
+    /// How long a server may be out of reach at first.
+    pub retry_for: Duration,
+}
+
+/// How the connection stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not there yet, or not any more: it is being tried.
+    Connecting,
+    /// Connected; with what the server said, where hello was said.
+    Up(Option<Welcome>),
+    /// The server does not want this client. The link has ended.
+    Refused(Refused),
+    /// The server was never there; why the last attempt failed. The link has ended.
+    Unreachable(String),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// The server said no.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Another server is there now, which knows nothing of what was before.
+    #[error("the server has been started anew")]
+    OtherServer,
+    /// The link has ended.
+    #[error("the connection has ended")]
+    Ended,
+}
+
+struct Outgoing {
+    call: Call,
+    answer: oneshot::Sender<Result<Answer, LinkError>>,
+}
+
+/// See the [module](self). Cheap to clone; when all clones are gone, the server is told good-bye.
+#[derive(Clone)]
+pub struct Link {
+    requests: mpsc::Sender<Outgoing>,
+    status: watch::Receiver<Status>,
+}
+
+impl Link {
+    /// Starts a link in the current runtime; the client says `hello` first, if any. Also returns
+    /// what the server tells unasked.
+    pub fn start(route: Route, hello: Option<Hello>) -> (Self, mpsc::UnboundedReceiver<News>) {
+        let (request_sender, requests) = mpsc::channel(QUEUE);
+        let (status_sender, status) = watch::channel(Status::Connecting);
+        let (news_sender, news) = mpsc::unbounded_channel();
+        let core = Core {
+            hello,
+            requests,
+            pending: BTreeMap::new(),
+            number: 0,
+            session: 0,
+            server: None,
+            notices_seen: 0,
+            cookie: Vec::new(),
+            status: status_sender,
+            news: news_sender,
+        };
+        tokio::spawn(core.run(route));
+        (Self { requests: request_sender, status }, news)
+    }
+
+    /// Asks, and waits for the answer as long as it takes.
+    ///
+    /// # Errors
+    /// The server said no, or the link has ended.
+    pub async fn call(&self, call: Call) -> Result<Answer, LinkError> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.requests.send(Outgoing { call, answer }).await;
+        sent.map_err(|_| LinkError::Ended)?;
+        answered.await.unwrap_or(Err(LinkError::Ended))
+    }
+
+    /// How the connection stands.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+}
+
+/// Why a connection is over.
+enum End {
+    /// Nobody wants it any more.
+    Done,
+    /// It was never there.
+    Unreachable(String),
+    /// It was there.
+    Lost,
+    /// The server said no.
+    Refused(Refused),
+}
+
+/// What outlives a connection.
+struct Core {
+    hello: Option<Hello>,
+    requests: mpsc::Receiver<Outgoing>,
+    /// Requests without an answer, by number.
+    pending: BTreeMap<u64, Outgoing>,
+    number: u64,
+    session: u64,
+    server: Option<u64>,
+    notices_seen: u64,
+    cookie: Vec<u8>,
+    status: watch::Sender<Status>,
+    news: mpsc::UnboundedSender<News>,
+}
+
+impl Core {
+    async fn run(mut self, route: Route) {
+        let began = Instant::now();
+        let mut ever_up = false;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut problem = String::new();
+            for end in [Transport::Tcp, Transport::Udp] {
+                if route.transport != Transport::Auto && route.transport != end {
+                    continue;
+                }
+                match self.connect(&route, end).await {
+                    End::Done => return,
+                    End::Refused(refused) => return self.end(Status::Refused(refused)),
+                    End::Unreachable(why) => problem = why,
+                    End::Lost => {
+                        ever_up = true;
+                        pause = FIRST_PAUSE;
+                        break;
+                    }
+                }
+            }
+            self.status.send_replace(Status::Connecting);
+            if !ever_up && began.elapsed() >= route.retry_for {
+                return self.end(Status::Unreachable(problem));
+            }
+            if self.requests.is_closed() {
+                return;
+            }
+            tokio::time::sleep(jittered(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn connect(&mut self, route: &Route, transport: Transport) -> End {
+        let addresses = match route.target.addresses(route.port).await {
+            Ok(addresses) => addresses,
+            Err(why) => return End::Unreachable(why),
+        };
+        let mut end = End::Unreachable(String::new());
+        for address in addresses {
+            end = match transport {
+                Transport::Udp => udp::run(self, address).await,
+                Transport::Tcp | Transport::Auto => tcp::run(self, address).await,
+            };
+            if !matches!(end, End::Unreachable(_)) {
+                break;
+            }
+        }
+        end
+    }
+
+    fn end(&mut self, status: Status) {
+        self.status.send_replace(status);
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    /// Takes a request in; returns its number.
+    fn admit(&mut self, outgoing: Outgoing) -> u64 {
+        let number = self.next_number();
+        self.pending.insert(number, outgoing);
+        number
+    }
+
+    fn request(&self, number: u64, call: Call) -> Request {
+        let (session, notices_seen) = (self.session, self.notices_seen);
+        Request { number, session, notices_seen, cookie: self.cookie.clone(), call }
+    }
+
+    /// A request that was admitted and has no answer yet.
+    fn pending_request(&self, number: u64) -> Option<Request> {
+        Some(self.request(number, self.pending.get(&number)?.call.clone()))
+    }
+
+    /// Takes the server's word on hello.
+    fn greeted(&mut self, reply: Reply) -> Result<(), End> {
+        // A server that is about to end says why beside its refusal.
+        if let Some(notice) = reply.notice.filter(|notice| notice.number == 0) {
+            let _ = self.news.send(notice.what);
+        }
+        match reply.answer {
+            Some(Answer::Welcome(welcome)) => {
+                self.session = welcome.session;
+                if self.server.replace(welcome.server).is_some_and(|old| old != welcome.server) {
+                    self.notices_seen = 0;
+                    for (_, outgoing) in std::mem::take(&mut self.pending) {
+                        let _ = outgoing.answer.send(Err(LinkError::OtherServer));
+                    }
+                }
+                self.status.send_replace(Status::Up(Some(welcome)));
+                Ok(())
+            }
+            Some(Answer::Refused(refused)) => Err(End::Refused(refused)),
+            _ => Err(End::Unreachable("something else than seedrush-server answered".into())),
+        }
+    }
+
+    /// Takes what the server says. Whether a notice has come that is to be acknowledged.
+    fn receive(&mut self, reply: Reply) -> Result<bool, End> {
+        let pushed = reply.answer.is_none();
+        let noticed = reply.notice.is_some_and(|notice| {
+            let next = notice.number == self.notices_seen + 1;
+            // What rides on a reply is the oldest unseen one; what is pushed may have overtaken.
+            let new = next || (!pushed && notice.number > self.notices_seen);
+            if new {
+                self.notices_seen = notice.number;
+            }
+            if new || notice.number == 0 {
+                let _ = self.news.send(notice.what);
+            }
+            notice.number > 0
+        });
+        match reply.answer {
+            Some(Answer::Refused(refused)) if reply.number == 0 => Err(End::Refused(refused)),
+            Some(Answer::Refused(Refused { reason: Reason::Session, .. })) => Err(End::Lost),
+            Some(answer) => {
+                if let Some(outgoing) = self.pending.remove(&reply.number) {
+                    let answer = match answer {
+                        Answer::Refused(refused) => Err(refused.into()),
+                        answer => Ok(answer),
+                    };
+                    // Who asked may have lost interest.
+                    let _ = outgoing.answer.send(answer);
+                }
+                Ok(noticed)
+            }
+            None => Ok(noticed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_hosts_addresses_and_either_with_a_port() {
+        let target = |word: &str| word.parse::<Target>().map(|t| (t.host, t.port));
+        assert_eq!(target("box"), Ok(("box".into(), None)));
+        assert_eq!(target("192.0.2.1:99"), Ok(("192.0.2.1".into(), Some(99))));
+        assert_eq!(target("[::1]:1800"), Ok(("::1".into(), Some(1800))));
+        assert_eq!(target("[::1]"), Ok(("::1".into(), None)));
+        assert_eq!(target("fe80::2"), Ok(("fe80::2".into(), None)));
+        for bad in ["", ":5", "box:", "box:0", "box:65536", "[::1]:x"] {
+            assert!(target(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Frames over TCP, and the server's side of one connection.
+
+use super::hub::{Hub, Sender, refused};
+use super::visitors::Doorbell;
+use super::{HANDSHAKE_TIME, IDLE_TIME};
+use crate::coordinator::ClientId;
+use crate::proto::{Answer, MAX_FRAME, Reason, Refused, Reply, Request};
+use bytes::{Buf, BufMut, BytesMut};
+use futures_util::{SinkExt, StreamExt};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::codec::{Decoder, Encoder, Framed};
+
+/// Connections that may wait to be accepted: ten thousand clients may come at once.
+const BACKLOG: i32 = 4096;
+
+/// A dead peer is noticed after this, also when nothing is said.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// First size of a connection's buffers. Usual messages fit, and many connections are idle.
+const BUFFER: usize = 256;
+
+/// Four bytes of length, big-endian, then the message.
+///
+/// Not tokio-util's own length-delimited codec: that one makes room for all of an announced frame
+/// at once, so a thousand peers that announce 64 KiB and go silent would cost 64 MiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Codec;
+
+impl Decoder for Codec {
+    type Item = BytesMut;
+    type Error = io::Error;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<BytesMut>> {
+        let Some(header) = buffer.first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_be_bytes(*header) as usize;
+        if length > MAX_FRAME {
+            let text = format!("a frame of {length} bytes; at most {MAX_FRAME} are possible");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        if buffer.len() < 4 + length {
+            return Ok(None);
+        }
+        buffer.advance(4);
+        Ok(Some(buffer.split_to(length)))
+    }
+}
+
+impl Encoder<&[u8]> for Codec {
+    type Error = io::Error;
+
+    fn encode(&mut self, message: &[u8], buffer: &mut BytesMut) -> io::Result<()> {
+        buffer.reserve(4 + message.len());
+        buffer.put_u32(message.len() as u32);
+        buffer.put_slice(message);
+        Ok(())
+    }
+}
+
+/// A connection that carries frames.
+pub(super) type Frames = Framed<TcpStream, Codec>;
+
+/// Frames on `stream`, sent at once and watched for dead peers.
+pub(super) fn frames(stream: TcpStream) -> Frames {
+    prepare(&stream);
+    Framed::with_capacity(stream, Codec, BUFFER)
+}
+
+pub(super) fn prepare(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
+    // A connection works without either, only less well.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+/// Listens on `address`, also right after an earlier server there has ended.
+///
+/// # Errors
+/// The address is in use, not this machine's, or not for this user.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // On Windows this would let two servers share the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Serves one native connection until it ends.
+pub(super) async fn serve(stream: TcpStream, address: SocketAddr, hub: &Hub) {
+    let bell = Arc::new(Notify::new());
+    let sender = Sender { address, doorbell: Doorbell::Own(bell.clone()) };
+    let mut connection = Connection { frames: frames(stream), client: None, told: 0 };
+    // An error is the peer's or the network's; either way the connection is over.
+    let _ = connection.run(hub, &sender, &bell).await;
+    if let Some(client) = connection.client {
+        hub.disconnected(client, &bell);
+    }
+}
+
+struct Connection {
+    frames: Frames,
+    client: Option<ClientId>,
+    /// The last notice that went out here.
+    told: u64,
+}
+
+impl Connection {
+    async fn run(&mut self, hub: &Hub, sender: &Sender, bell: &Notify) -> io::Result<()> {
+        loop {
+            let patience = if self.client.is_some() { IDLE_TIME } else { HANDSHAKE_TIME };
+            tokio::select! {
+                frame = timeout(patience, self.frames.next()) => {
+                    let Ok(Some(frame)) = frame else { return Ok(()) };
+                    if !self.handle(hub, sender, &frame?).await? {
+                        return Ok(());
+                    }
+                }
+                () = bell.notified() => self.tell(hub).await?,
+            }
+        }
+    }
+
+    /// Answers one frame; whether the connection goes on.
+    async fn handle(&mut self, hub: &Hub, sender: &Sender, frame: &[u8]) -> io::Result<bool> {
+        let request = match Request::decode(frame) {
+            Ok(request) => request,
+            Err(error) => {
+                let answer = Some(refused(Reason::Malformed, &error.to_string()));
+                self.send(&Reply { number: 0, notice: None, answer }).await?;
+                return Ok(false);
+            }
+        };
+        let reply = hub.handle(sender, &mut self.client, request);
+        let refused = matches!(
+            reply.answer,
+            Some(Answer::Refused(Refused { reason: Reason::Banned | Reason::Version, .. }))
+        );
+        self.told = reply.notice.as_ref().map_or(self.told, |n| self.told.max(n.number));
+        let farewell = reply.notice.is_none() && hub.closing().is_some();
+        self.send(&reply).await?;
+        Ok(!refused && !farewell)
+    }
+
+    /// Pushes what the client has not been told here.
+    async fn tell(&mut self, hub: &Hub) -> io::Result<()> {
+        let Some(client) = self.client else { return Ok(()) };
+        for notice in hub.notices(client) {
+            if notice.number == 0 || notice.number > self.told {
+                self.told = self.told.max(notice.number);
+                self.send(&Reply { number: 0, notice: Some(notice), answer: None }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        // A peer that does not read what it asked for is as good as gone.
+        timeout(HANDSHAKE_TIME, self.frames.send(&reply.encode()[..])).await?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn frames_survive_any_cut(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..6),
+            step in 1usize..50,
+        ) {
+            let mut wire = BytesMut::new();
+            for message in &messages {
+                Codec.encode(message, &mut wire).unwrap();
+            }
+            let (mut buffer, mut got) = (BytesMut::new(), Vec::new());
+            for piece in wire.chunks(step) {
+                buffer.extend_from_slice(piece);
+                while let Some(frame) = Codec.decode(&mut buffer).unwrap() {
+                    got.push(frame.to_vec());
+                }
+            }
+            prop_assert_eq!(got, messages);
+        }
+    }
+
+    #[test]
+    fn an_announced_frame_costs_nothing_before_it_comes() {
+        let mut buffer = BytesMut::from(&[0u8, 0, 0xff, 0xff, 1][..]);
+        let before = buffer.capacity();
+        assert!(Codec.decode(&mut buffer).unwrap().is_none());
+        assert_eq!(buffer.capacity(), before);
+        let mut buffer = BytesMut::from(&[0u8, 1, 0, 1][..]);
+        assert!(Codec.decode(&mut buffer).is_err());
+    }
+}

@@ -1,0 +1,281 @@
+//! Datagrams: the server's side.
+//!
+//! Nothing is kept of a sender before it has shown, with a cookie, that it is where it says. After
+//! that the last replies to each session are kept, so that a repeated request is answered as it was
+//! the first time, and notices are repeated until they are acknowledged.
+
+use super::hub::{Hub, Sender, refused};
+use super::visitors::Doorbell;
+use crate::coordinator::ClientId;
+use crate::proto::{Answer, MAX_DATAGRAM, ProtoError, Reason, Reply, Request, Welcome};
+use socket2::{Domain, Socket, Type};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+
+/// A cookie is good for one to two of these: a stolen one is soon worthless.
+const COOKIE_PERIOD: Duration = Duration::from_secs(120);
+
+/// Replies kept for each session. A client has a handful of requests out at most.
+const KEPT_REPLIES: usize = 16;
+
+/// How often notices are repeated, and sessions that have ended forgotten.
+const TICK: Duration = Duration::from_millis(100);
+const SWEEP_TICKS: u32 = 100;
+
+/// First pause between repetitions of a notice; doubles up to [`SLOWEST_PUSH`].
+const FIRST_PUSH: Duration = Duration::from_millis(200);
+/// See [`FIRST_PUSH`].
+const SLOWEST_PUSH: Duration = Duration::from_secs(2);
+
+/// Bytes that the system may hold for us: a thousand clients may speak in the same millisecond.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// A socket for datagrams on `address`.
+///
+/// # Errors
+/// The address is in use, not this machine's, or not for this user.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+    // No SO_REUSEADDR here: for datagrams it would let two servers share the port, and unlike TCP
+    // a UDP port is free the moment its server ends.
+    // The system may give less.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// Serves datagrams until the future is dropped.
+pub(super) async fn serve(socket: &UdpSocket, hub: &Hub) {
+    let mut server = Server {
+        socket,
+        hub,
+        cookies: Cookies::new(),
+        peers: HashMap::new(),
+        pushing: HashSet::new(),
+    };
+    let mut buffer = [0; MAX_DATAGRAM + 1];
+    let mut tick = tokio::time::interval(TICK);
+    let mut ticks = 0u32;
+    loop {
+        tokio::select! {
+            received = socket.recv_from(&mut buffer) => match received {
+                Ok((length, from)) => server.receive(&buffer[..length], from).await,
+                // An earlier datagram of ours did not arrive; that is the receiver's trouble.
+                Err(_) => tokio::task::yield_now().await,
+            },
+            () = hub.shared_bell.notified() => server.ring().await,
+            _ = tick.tick() => {
+                server.repeat().await;
+                ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(SWEEP_TICKS) {
+                    server.peers.retain(|&session, _| hub.client_of(session).is_some());
+                }
+            }
+        }
+    }
+}
+
+struct Server<'a> {
+    socket: &'a UdpSocket,
+    hub: &'a Hub,
+    cookies: Cookies,
+    /// By session.
+    peers: HashMap<u64, Peer>,
+    /// Sessions with notices on their way.
+    pushing: HashSet<u64>,
+}
+
+struct Peer {
+    client: ClientId,
+    address: SocketAddr,
+    replies: VecDeque<(u64, Vec<u8>)>,
+    /// Requests up to this number are too old to be answered.
+    floor: u64,
+    next_push: Instant,
+    push_pause: Duration,
+}
+
+impl Peer {
+    fn new(client: ClientId, address: SocketAddr) -> Self {
+        Self {
+            client,
+            address,
+            replies: VecDeque::new(),
+            floor: 0,
+            next_push: Instant::now(),
+            push_pause: FIRST_PUSH,
+        }
+    }
+
+    fn keep(&mut self, number: u64, reply: Vec<u8>) {
+        if self.replies.len() == KEPT_REPLIES
+            && let Some((oldest, _)) = self.replies.pop_front()
+        {
+            self.floor = self.floor.max(oldest);
+        }
+        self.replies.push_back((number, reply));
+    }
+}
+
+impl Server<'_> {
+    async fn receive(&mut self, datagram: &[u8], from: SocketAddr) {
+        if let Some(reply) = self.reply(datagram, from) {
+            // Lost or refused, it is the same: the client asks again.
+            let _ = self.socket.send_to(&reply, from).await;
+        }
+    }
+
+    /// What goes back for `datagram`, if anything.
+    fn reply(&mut self, datagram: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+        if datagram.len() > MAX_DATAGRAM {
+            return None;
+        }
+        let request = match Request::decode(datagram) {
+            Ok(request) => request,
+            // Without a cookie in a readable message nothing is known of the sender.
+            Err(ProtoError::Schema(_) | ProtoError::NoBody | ProtoError::Field { .. }) => {
+                return None;
+            }
+        };
+        if !self.cookies.is_good(&request.cookie, from) {
+            let answer = Some(Answer::Challenge(self.cookies.bake(from)));
+            let challenge = Reply { number: request.number, notice: None, answer }.encode();
+            return (challenge.len() <= datagram.len()).then_some(challenge);
+        }
+        match request.session {
+            0 => self.stranger(request, from),
+            _ => self.known(request, from),
+        }
+    }
+
+    /// Hellos, and requests that need none: all of them may be repeated as they are.
+    fn stranger(&mut self, request: Request, from: SocketAddr) -> Option<Vec<u8>> {
+        let sender = Sender { address: from, doorbell: Doorbell::Shared };
+        let mut client = None;
+        let reply = self.hub.handle(&sender, &mut client, request);
+        if let (Some(client), Some(Answer::Welcome(Welcome { session, .. }))) =
+            (client, &reply.answer)
+        {
+            let peer = self.peers.entry(*session).or_insert_with(|| Peer::new(client, from));
+            peer.address = from;
+        }
+        Some(reply.encode())
+    }
+
+    fn known(&mut self, request: Request, from: SocketAddr) -> Option<Vec<u8>> {
+        let (session, number) = (request.session, request.number);
+        let Some(client) = self.hub.client_of(session) else {
+            let answer = Some(refused(Reason::Session, "no such session: say hello again"));
+            return Some(Reply { number, notice: None, answer }.encode());
+        };
+        // A session may have come over from TCP.
+        let peer = self.peers.entry(session).or_insert_with(|| Peer::new(client, from));
+        peer.address = from;
+        if let Some((_, reply)) = peer.replies.iter().find(|(kept, _)| *kept == number) {
+            return Some(reply.clone());
+        }
+        if number <= peer.floor {
+            return None;
+        }
+        let sender = Sender { address: from, doorbell: Doorbell::Shared };
+        let reply = self.hub.handle(&sender, &mut Some(client), request);
+        if reply.notice.is_none() {
+            self.pushing.remove(&session);
+        }
+        let reply = reply.encode();
+        peer.keep(number, reply.clone());
+        Some(reply)
+    }
+
+    /// Tells those for whom there is something new.
+    async fn ring(&mut self) {
+        for (_, session) in self.hub.take_ringing() {
+            if let Some(peer) = self.peers.get_mut(&session) {
+                peer.push_pause = FIRST_PUSH;
+                self.pushing.insert(session);
+                self.push(session).await;
+            }
+        }
+    }
+
+    /// Tells those again who have not said that they know.
+    async fn repeat(&mut self) {
+        let now = Instant::now();
+        let due = |session: &u64| self.peers.get(session).is_none_or(|peer| peer.next_push <= now);
+        let due: Vec<u64> = self.pushing.iter().copied().filter(due).collect();
+        for session in due {
+            self.push(session).await;
+        }
+    }
+
+    async fn push(&mut self, session: u64) {
+        let Some(peer) = self.peers.get_mut(&session) else {
+            self.pushing.remove(&session);
+            return;
+        };
+        let notices = self.hub.notices(peer.client);
+        if notices.iter().all(|notice| notice.number == 0) {
+            self.pushing.remove(&session);
+        }
+        for notice in notices {
+            let push = Reply { number: 0, notice: Some(notice), answer: None };
+            let _ = self.socket.send_to(&push.encode(), peer.address).await;
+        }
+        peer.next_push = Instant::now() + peer.push_pause;
+        peer.push_pause = (peer.push_pause * 2).min(SLOWEST_PUSH);
+    }
+}
+
+/// Proofs of address: a keyed hash (SipHash, of the standard library) of address and time, which
+/// only this server can compute and which it need not remember.
+struct Cookies {
+    keys: [RandomState; 2],
+    began: Instant,
+}
+
+impl Cookies {
+    fn new() -> Self {
+        Self { keys: [RandomState::new(), RandomState::new()], began: Instant::now() }
+    }
+
+    fn bake(&self, address: SocketAddr) -> Vec<u8> {
+        self.of(address, self.period())
+    }
+
+    fn is_good(&self, cookie: &[u8], address: SocketAddr) -> bool {
+        let period = self.period();
+        [period, period.wrapping_sub(1)].iter().any(|&p| self.of(address, p) == cookie)
+    }
+
+    fn of(&self, address: SocketAddr, period: u64) -> Vec<u8> {
+        self.keys.iter().flat_map(|key| key.hash_one((address, period)).to_be_bytes()).collect()
+    }
+
+    fn period(&self) -> u64 {
+        self.began.elapsed().as_secs() / COOKIE_PERIOD.as_secs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_good_for_its_address_and_server_only() {
+        let (ours, other) = (Cookies::new(), Cookies::new());
+        let here: SocketAddr = "127.0.0.1:5".parse().unwrap();
+        let there: SocketAddr = "127.0.0.1:6".parse().unwrap();
+        let cookie = ours.bake(here);
+        assert!(ours.is_good(&cookie, here));
+        assert!(!ours.is_good(&cookie, there));
+        assert!(!other.is_good(&cookie, here));
+        assert!(!ours.is_good(&[], here));
+        assert!(!ours.is_good(&ours.of(here, 5), here));
+    }
+}

@@ -1,0 +1,162 @@
+//! Clients that have said hello, and what they are still to be told.
+
+use super::random;
+use crate::coordinator::ClientId;
+use crate::proto::{News, Notice};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Ended jobs that a visitor is told about at most: it hears of each only while it holds a lease.
+const MAX_NOTICES: usize = 64;
+
+/// How a visitor is told that there is something for it.
+#[derive(Clone)]
+pub(super) enum Doorbell {
+    /// Wakes the task of its connection.
+    Own(Arc<Notify>),
+    /// Wakes the task of all datagrams.
+    Shared,
+}
+
+impl Doorbell {
+    fn is(&self, other: &Arc<Notify>) -> bool {
+        matches!(self, Self::Own(own) if Arc::ptr_eq(own, other))
+    }
+}
+
+struct Visitor {
+    session: u64,
+    doorbell: Doorbell,
+    /// Numbered, not yet acknowledged.
+    notices: VecDeque<Notice>,
+    last_notice: u64,
+    /// Told once.
+    nudges: VecDeque<News>,
+}
+
+/// All visitors, by client and by session.
+#[derive(Default)]
+pub(super) struct Visitors {
+    by_client: HashMap<ClientId, Visitor>,
+    sessions: HashMap<u64, ClientId>,
+    /// Visitors by datagram with something to be told.
+    ringing: VecDeque<ClientId>,
+}
+
+impl Visitors {
+    /// Notes how a client is reached from now on; returns its session.
+    pub(super) fn welcome(&mut self, client: ClientId, doorbell: Doorbell) -> u64 {
+        if let Some(visitor) = self.by_client.get_mut(&client) {
+            visitor.doorbell = doorbell;
+            return visitor.session;
+        }
+        // 0 means "none".
+        let session = random().max(1);
+        self.sessions.insert(session, client);
+        let visitor = Visitor {
+            session,
+            doorbell,
+            notices: VecDeque::new(),
+            last_notice: 0,
+            nudges: VecDeque::new(),
+        };
+        self.by_client.insert(client, visitor);
+        session
+    }
+
+    pub(super) fn forget(&mut self, client: ClientId) {
+        if let Some(visitor) = self.by_client.remove(&client) {
+            self.sessions.remove(&visitor.session);
+        }
+    }
+
+    pub(super) fn clients(&self) -> Vec<ClientId> {
+        self.by_client.keys().copied().collect()
+    }
+
+    /// The client that holds a session.
+    pub(super) fn client_of(&self, session: u64) -> Option<ClientId> {
+        self.sessions.get(&session).copied()
+    }
+
+    /// A visitor has spoken, and has seen notices up to `seen`.
+    pub(super) fn heard(&mut self, client: ClientId, seen: u64, doorbell: &Doorbell) {
+        let Some(visitor) = self.by_client.get_mut(&client) else { return };
+        visitor.notices.retain(|notice| notice.number > seen);
+        // The bell of a connection was noted with its hello.
+        if matches!(doorbell, Doorbell::Shared) {
+            visitor.doorbell = Doorbell::Shared;
+        }
+    }
+
+    /// A connection is lost; whether its doorbell was still the client's.
+    pub(super) fn disconnected(&mut self, client: ClientId, doorbell: &Arc<Notify>) -> bool {
+        let visitor = self.by_client.get_mut(&client);
+        match visitor.filter(|visitor| visitor.doorbell.is(doorbell)) {
+            Some(visitor) => {
+                visitor.doorbell = Doorbell::Shared;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Tells until it is acknowledged. Whether the bell for all datagrams is to be rung.
+    #[must_use]
+    pub(super) fn tell(&mut self, client: ClientId, news: News) -> bool {
+        let Some(visitor) = self.by_client.get_mut(&client) else { return false };
+        visitor.last_notice += 1;
+        if visitor.notices.len() == MAX_NOTICES {
+            visitor.notices.pop_front();
+        }
+        visitor.notices.push_back(Notice { number: visitor.last_notice, what: news });
+        self.ring(client)
+    }
+
+    /// Tells once. Whether the bell for all datagrams is to be rung.
+    #[must_use]
+    pub(super) fn nudge(&mut self, client: ClientId, news: News) -> bool {
+        let Some(visitor) = self.by_client.get_mut(&client) else { return false };
+        if visitor.nudges.len() < MAX_NOTICES {
+            visitor.nudges.push_back(news);
+        }
+        self.ring(client)
+    }
+
+    fn ring(&mut self, client: ClientId) -> bool {
+        match self.by_client.get(&client).map(|visitor| &visitor.doorbell) {
+            Some(Doorbell::Own(bell)) => bell.notify_one(),
+            Some(Doorbell::Shared) => {
+                self.ringing.push_back(client);
+                return true;
+            }
+            None => {}
+        }
+        false
+    }
+
+    /// The oldest notice that a client has not acknowledged.
+    pub(super) fn oldest(&self, client: ClientId) -> Option<Notice> {
+        self.by_client.get(&client)?.notices.front().cloned()
+    }
+
+    /// What a client is to be told: all that it has not acknowledged, and nudges, once.
+    pub(super) fn notices(&mut self, client: ClientId) -> Vec<Notice> {
+        let Some(visitor) = self.by_client.get_mut(&client) else { return Vec::new() };
+        let nudges = visitor.nudges.drain(..).map(|what| Notice { number: 0, what });
+        nudges.chain(visitor.notices.iter().cloned()).collect()
+    }
+
+    /// Visitors by datagram with something new to be told, and their sessions.
+    pub(super) fn take_ringing(&mut self) -> Vec<(ClientId, u64)> {
+        let ringing = std::mem::take(&mut self.ringing);
+        let session = |client| Some((client, self.by_client.get(&client)?.session));
+        ringing.into_iter().filter_map(session).collect()
+    }
+
+    /// Whether everyone has acknowledged everything.
+    pub(super) fn all_know(&self) -> bool {
+        self.by_client.values().all(|visitor| visitor.notices.is_empty())
+    }
+}

@@ -1,0 +1,64 @@
+//! Checks that many fields share.
+
+use super::{ProtoError, wire};
+
+pub(super) fn wrong(field: &'static str, problem: &'static str) -> ProtoError {
+    ProtoError::Field { field, problem }
+}
+
+/// Text for people: short enough, and nothing that could drive a terminal.
+pub(super) fn text(field: &'static str, text: String, most: usize) -> Result<String, ProtoError> {
+    if text.len() > most {
+        return Err(wrong(field, "too long"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(wrong(field, "control characters"));
+    }
+    Ok(text)
+}
+
+pub(super) fn clean(text: &str, most: usize) -> String {
+    let mut kept = String::new();
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if kept.len() + c.len_utf8() > most {
+            break;
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+pub(super) fn key(field: &'static str, bytes: &[u8]) -> Result<[u8; 16], ProtoError> {
+    bytes.try_into().map_err(|_| wrong(field, "not 16 bytes"))
+}
+
+/// A rate or an amount: finite and not negative.
+pub(super) fn amount(field: &'static str, value: f64) -> Result<f64, ProtoError> {
+    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(wrong(field, "not an amount")) }
+}
+
+pub(super) fn wide(value: u128) -> Option<wire::Wide> {
+    Some(wire::Wide { high: (value >> 64) as u64, low: value as u64 })
+}
+
+pub(super) fn narrow(field: &'static str, value: Option<wire::Wide>) -> Result<u128, ProtoError> {
+    let value = value.ok_or_else(|| wrong(field, "missing"))?;
+    Ok(u128::from(value.high) << 64 | u128::from(value.low))
+}
+
+/// The wire's name for what is `value` here, and back, from one table.
+pub(super) fn to_wire<W: Copy, T: PartialEq>(table: &[(W, T)], value: &T) -> Option<W> {
+    table.iter().find(|(_, typed)| typed == value).map(|(wire, _)| *wire)
+}
+
+pub(super) fn from_wire<W: Copy + PartialEq, T: Clone>(
+    field: &'static str,
+    table: &[(W, T)],
+    value: Option<W>,
+) -> Result<T, ProtoError> {
+    table
+        .iter()
+        .find(|(wire, _)| Some(*wire) == value)
+        .map(|(_, typed)| typed.clone())
+        .ok_or_else(|| wrong(field, "unknown value"))
+}

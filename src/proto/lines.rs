@@ -1,0 +1,157 @@
+//! The lines of the lists of jobs and of clients.
+
+use super::fields::{amount, from_wire, text, to_wire};
+use super::{MAX_NAME, MAX_RESULT, MAX_TITLE, ProtoError, wire};
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// For clients.
+    Waiting,
+    /// Leases are out.
+    Running,
+    /// With everything that was wanted.
+    Finished,
+    /// Everything is searched, and it was not there.
+    Exhausted,
+    /// Someone cancelled it.
+    Cancelled,
+}
+
+/// One job of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobLine {
+    /// Its number.
+    pub job: u64,
+    /// What it is.
+    pub title: String,
+    /// How it stands.
+    pub state: State,
+    /// Units done.
+    pub done: f64,
+    /// Units in all; of a puzzle, the number expected to be needed.
+    pub whole: f64,
+    /// Units a second.
+    pub rate: f64,
+    /// Leases in a row.
+    pub priority: u32,
+    /// Whose solution it was; 0 for nobody's.
+    pub winner: u64,
+    /// The outcome.
+    pub result: String,
+}
+
+/// One client of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientLine {
+    /// Its id.
+    pub client: u64,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// What it computes with.
+    pub backend: String,
+    /// How many threads that has.
+    pub threads: u32,
+    /// Units a second, as it says.
+    pub claimed_rate: f64,
+    /// Units a second, as its shares prove.
+    pub proven_rate: f64,
+    /// Units accepted.
+    pub done: f64,
+    /// Hits that were none.
+    pub false_hits: u32,
+    /// How far it is trusted, and why.
+    pub standing: String,
+    /// Whether it is there now.
+    pub connected: bool,
+    /// Leases that it holds.
+    pub leases: u32,
+    /// Leases of it that have ended.
+    pub finished: u64,
+}
+
+const STATES: [(wire::State, State); 5] = [
+    (wire::State::Waiting, State::Waiting),
+    (wire::State::Running, State::Running),
+    (wire::State::Finished, State::Finished),
+    (wire::State::Exhausted, State::Exhausted),
+    (wire::State::Cancelled, State::Cancelled),
+];
+
+impl From<JobLine> for wire::Job {
+    fn from(line: JobLine) -> Self {
+        Self {
+            job: line.job,
+            title: line.title,
+            state: to_wire(&STATES, &line.state).unwrap_or_default().into(),
+            done: line.done,
+            whole: line.whole,
+            rate: line.rate,
+            priority: line.priority,
+            winner: line.winner,
+            result: line.result,
+        }
+    }
+}
+
+impl TryFrom<wire::Job> for JobLine {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Job) -> Result<Self, ProtoError> {
+        Ok(Self {
+            job: wire.job,
+            title: text("title", wire.title, MAX_TITLE)?,
+            state: from_wire("state", &STATES, wire::State::try_from(wire.state).ok())?,
+            done: amount("done", wire.done)?,
+            whole: amount("whole", wire.whole)?,
+            rate: amount("rate", wire.rate)?,
+            priority: wire.priority,
+            winner: wire.winner,
+            result: text("result", wire.result, MAX_RESULT)?,
+        })
+    }
+}
+
+impl From<ClientLine> for wire::Client {
+    fn from(line: ClientLine) -> Self {
+        Self {
+            client: line.client,
+            name: line.name,
+            address: line.address,
+            backend: line.backend,
+            threads: line.threads,
+            claimed_rate: line.claimed_rate,
+            proven_rate: line.proven_rate,
+            done: line.done,
+            false_hits: line.false_hits,
+            standing: line.standing,
+            connected: line.connected,
+            leases: line.leases,
+            finished: line.finished,
+        }
+    }
+}
+
+impl TryFrom<wire::Client> for ClientLine {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Client) -> Result<Self, ProtoError> {
+        Ok(Self {
+            client: wire.client,
+            name: text("name", wire.name, MAX_NAME)?,
+            address: text("address", wire.address, MAX_NAME)?,
+            backend: text("backend", wire.backend, MAX_NAME)?,
+            threads: wire.threads,
+            claimed_rate: amount("claimed_rate", wire.claimed_rate)?,
+            proven_rate: amount("proven_rate", wire.proven_rate)?,
+            done: amount("done", wire.done)?,
+            false_hits: wire.false_hits,
+            standing: text("standing", wire.standing, MAX_TITLE)?,
+            connected: wire.connected,
+            leases: wire.leases,
+            finished: wire.finished,
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! The messages between server and clients, typed and checked; `seedrush.proto` is the schema.
+//!
+//! Bytes from a peer become a [`Request`] or a [`Reply`] only if every field keeps its limit, so
+//! nothing behind this module meets a span that wraps or a name that fills the screen. It knows no
+//! sockets and no coordinator.
+
+mod fields;
+mod lines;
+mod notice;
+mod reply;
+mod request;
+mod work;
+
+/// The generated types; everything else goes through the checked ones.
+#[allow(missing_docs, unreachable_pub, clippy::doc_markdown)]
+mod wire {
+    include!(concat!(env!("OUT_DIR"), "/seedrush.v1.rs"));
+}
+
+pub use lines::{ClientLine, JobLine, State};
+pub use notice::{Held, JobEnd, News, Notice, Over};
+pub use reply::{Answer, Grant, Reason, Refused, Reply, Verdict, Welcome};
+pub use request::{Call, Hello, Progress, Request, Submit};
+pub use work::{Md5Part, Squares, Work};
+
+use fields::clean;
+
+/// The versions of the protocol that this program speaks.
+pub const OLDEST_VERSION: u32 = 1;
+/// See [`OLDEST_VERSION`].
+pub const NEWEST_VERSION: u32 = 1;
+
+/// Largest message over TCP: a string of [`crate::puzzle::MAX_STRING_DIGITS`] digits fits well.
+pub const MAX_FRAME: usize = 64 * 1024;
+
+/// Largest message over UDP: below every usual path MTU (1,280 for IPv6), headers included.
+pub const MAX_DATAGRAM: usize = 1200;
+
+/// Longest cookie: 128 bits cannot be guessed.
+pub const MAX_COOKIE: usize = 16;
+
+/// Requests over UDP without a cookie are padded to this, so that a challenge is never larger.
+pub const PADDED_REQUEST: usize = 64;
+
+/// Hits and shares in one message: ten bytes each at most, so that they fit a datagram.
+pub const MAX_HITS: usize = 64;
+
+/// Digits of a string in one description: leaves a datagram room for a notice.
+pub const MAX_PART_DIGITS: usize = 700;
+
+/// Most leases that a client may hold.
+pub const MAX_HELD: usize = 16;
+
+/// Longest name of a client, and of a backend, in bytes.
+pub const MAX_NAME: usize = 64;
+
+/// Longest title of a job and longest standing of a client, in bytes.
+pub const MAX_TITLE: usize = 120;
+
+/// Longest sentence that goes with a refusal, in bytes.
+pub const MAX_TEXT: usize = 300;
+
+/// Longest result of a job in a list, in bytes: a seed, or a number.
+pub const MAX_RESULT: usize = 200;
+
+/// Why bytes are no message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProtoError {
+    /// Not the schema.
+    #[error("not a message of this protocol: {0}")]
+    Schema(#[from] prost::DecodeError),
+    /// A message of a kind that this version does not know, or none.
+    #[error("the message holds nothing that this version knows")]
+    NoBody,
+    /// A field outside its limit.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Its name in the schema.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+/// Chooses the version for a client that speaks `oldest` to `newest`.
+///
+/// # Errors
+/// A sentence that says who has to update.
+pub fn negotiate(oldest: u32, newest: u32) -> Result<u32, String> {
+    let common = newest.min(NEWEST_VERSION);
+    if oldest <= common && common >= OLDEST_VERSION {
+        return Ok(common);
+    }
+    let who = if newest < OLDEST_VERSION { "client" } else { "server" };
+    Err(format!(
+        "the server speaks protocol {OLDEST_VERSION} to {NEWEST_VERSION}, the client {oldest} to \
+         {newest}: update the {who}"
+    ))
+}
+
+/// `text` without control characters and cut to `most` bytes: fit for a field and for a terminal.
+pub fn cleaned(text: &str, most: usize) -> String {
+    clean(text, most)
+}
+
+#[cfg(test)]
+mod tests;

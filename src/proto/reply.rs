@@ -1,0 +1,336 @@
+//! What the server says.
+
+use super::fields::{from_wire, narrow, text, to_wire, wide, wrong};
+use super::notice::{ENDS, Held, JobEnd, Notice};
+use super::wire::{self, reply::Body};
+use super::work::{Md5Part, Squares, Work};
+use super::{ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError};
+use crate::span::Span;
+use prost::Message as _;
+use std::time::Duration;
+
+/// A reply, or what is pushed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// Of the request; 0 for what is pushed.
+    pub number: u64,
+    /// The oldest one that the client has not seen.
+    pub notice: Option<Notice>,
+    /// The answer; `None` where only the notice matters.
+    pub answer: Option<Answer>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// You are in.
+    Welcome(Welcome),
+    /// No.
+    Refused(Refused),
+    /// Show that you are at your address: send this cookie with the same request.
+    Challenge(Vec<u8>),
+    /// A lease.
+    Grant(Grant),
+    /// Nothing to do now; ask again after this time.
+    Wait(Duration),
+    /// What a job is, or a part of it.
+    Description {
+        /// Its number.
+        job: u64,
+        /// Its work.
+        work: Work,
+    },
+    /// What the server makes of progress.
+    Verdict(Verdict),
+    /// Done.
+    Ok,
+    /// The number of the new job.
+    Submitted(u64),
+    /// Jobs, and where the list goes on (0: nowhere).
+    Jobs(Vec<JobLine>, u32),
+    /// Clients, and where the list goes on (0: nowhere).
+    Clients(Vec<ClientLine>, u32),
+}
+
+/// You are in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// The newest version that both speak.
+    pub version: u32,
+    /// The client's id.
+    pub client: u64,
+    /// Goes with every request from now on.
+    pub session: u64,
+    /// Drawn when the server started.
+    pub server: u64,
+    /// What the client holds still.
+    pub held: Vec<Held>,
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No version that both speak.
+    Version,
+    /// The request breaks the schema or one of its limits.
+    Malformed,
+    /// Too many false solutions.
+    Banned,
+    /// No room for more.
+    Full,
+    /// No such session, job or request.
+    Unknown,
+    /// The server is about to end.
+    Closing,
+    /// No such session: say hello again.
+    Session,
+}
+
+/// No, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Refused {
+    /// For programs.
+    pub reason: Reason,
+    /// For people.
+    pub text: String,
+}
+
+/// A lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Its number.
+    pub lease: u32,
+    /// Names this lending.
+    pub epoch: u64,
+    /// The job.
+    pub job: u64,
+    /// The units; not empty, fewer than 2^64.
+    pub span: Span,
+    /// From how many zero bits on a nonce is a share; `None` for jobs without shares.
+    pub share_bits: Option<u32>,
+    /// Solutions after which the lease may end early; 0 for never.
+    pub wanted: u32,
+    /// Without progress for this long the lease ends.
+    pub patience: Duration,
+}
+
+/// The word on progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How the lease goes on; `None`: it is over.
+    pub lease: Option<Held>,
+    /// Hits that are new solutions.
+    pub solutions: u32,
+    /// Hits that are none.
+    pub false_hits: u32,
+    /// Set when the job has ended.
+    pub job_end: Option<JobEnd>,
+}
+
+impl Reply {
+    /// The message.
+    pub fn encode(&self) -> Vec<u8> {
+        let wire = wire::Reply {
+            number: self.number,
+            notice: self.notice.clone().map(wire::Notice::from),
+            body: self.answer.clone().map(Body::from),
+        };
+        wire.encode_to_vec()
+    }
+
+    /// The message in `bytes`.
+    ///
+    /// # Errors
+    /// It is none, or a field breaks its limit.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ProtoError> {
+        let wire = wire::Reply::decode(bytes)?;
+        if wire.body.is_none() && wire.notice.is_none() {
+            return Err(ProtoError::NoBody);
+        }
+        Ok(Self {
+            number: wire.number,
+            notice: wire.notice.map(Notice::try_from).transpose()?,
+            answer: wire.body.map(Answer::try_from).transpose()?,
+        })
+    }
+}
+
+const REASONS: [(wire::Reason, Reason); 7] = [
+    (wire::Reason::Version, Reason::Version),
+    (wire::Reason::Malformed, Reason::Malformed),
+    (wire::Reason::Banned, Reason::Banned),
+    (wire::Reason::Full, Reason::Full),
+    (wire::Reason::Unknown, Reason::Unknown),
+    (wire::Reason::Closing, Reason::Closing),
+    (wire::Reason::Session, Reason::Session),
+];
+
+impl From<Answer> for Body {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Welcome(w) => Self::Welcome(wire::Welcome {
+                version: w.version,
+                client: w.client,
+                session: w.session,
+                server: w.server,
+                held: w.held.into_iter().map(wire::Held::from).collect(),
+            }),
+            Answer::Refused(Refused { reason, text }) => Self::Refused(wire::Refused {
+                reason: to_wire(&REASONS, &reason).unwrap_or_default().into(),
+                text,
+            }),
+            Answer::Challenge(cookie) => Self::Challenge(wire::Challenge { cookie }),
+            Answer::Grant(grant) => Self::Grant(grant.into()),
+            Answer::Wait(time) => Self::Wait(wire::Wait { millis: millis(time) }),
+            Answer::Description { job, work } => Self::Description(describe(job, work)),
+            Answer::Verdict(verdict) => Self::Verdict(verdict.into()),
+            Answer::Ok => Self::Ok(wire::Ok {}),
+            Answer::Submitted(job) => Self::Submitted(wire::Submitted { job }),
+            Answer::Jobs(jobs, next) => Self::Jobs(wire::JobList {
+                jobs: jobs.into_iter().map(wire::Job::from).collect(),
+                next,
+            }),
+            Answer::Clients(clients, next) => Self::Clients(wire::ClientList {
+                clients: clients.into_iter().map(wire::Client::from).collect(),
+                next,
+            }),
+        }
+    }
+}
+
+impl TryFrom<Body> for Answer {
+    type Error = ProtoError;
+
+    fn try_from(body: Body) -> Result<Self, ProtoError> {
+        Ok(match body {
+            Body::Welcome(welcome) => Self::Welcome(welcome.try_into()?),
+            Body::Refused(refused) => Self::Refused(Refused {
+                reason: from_wire("reason", &REASONS, wire::Reason::try_from(refused.reason).ok())?,
+                text: text("text", refused.text, MAX_TEXT)?,
+            }),
+            Body::Challenge(wire::Challenge { cookie }) if cookie.len() > MAX_COOKIE => {
+                return Err(wrong("cookie", "too long"));
+            }
+            Body::Challenge(challenge) => Self::Challenge(challenge.cookie),
+            Body::Grant(grant) => Self::Grant(grant.try_into()?),
+            Body::Wait(wait) => Self::Wait(Duration::from_millis(wait.millis.into())),
+            Body::Description(description) => described(description)?,
+            Body::Verdict(verdict) => Self::Verdict(verdict.try_into()?),
+            Body::Ok(_) => Self::Ok,
+            Body::Submitted(submitted) => Self::Submitted(submitted.job),
+            Body::Jobs(list) => {
+                let jobs: Result<_, _> = list.jobs.into_iter().map(JobLine::try_from).collect();
+                Self::Jobs(jobs?, list.next)
+            }
+            Body::Clients(list) => {
+                let clients: Result<_, _> =
+                    list.clients.into_iter().map(ClientLine::try_from).collect();
+                Self::Clients(clients?, list.next)
+            }
+        })
+    }
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+fn describe(job: u64, work: Work) -> wire::Description {
+    use wire::description::Kind;
+    let kind = match work {
+        Work::Md5Search(part) => Kind::Md5Search(part.into()),
+        Work::SumOfSquares(sum) => Kind::SumOfSquares(sum.into()),
+    };
+    wire::Description { job, kind: Some(kind) }
+}
+
+fn described(wire: wire::Description) -> Result<Answer, ProtoError> {
+    use wire::description::Kind;
+    let work = match wire.kind.ok_or(ProtoError::NoBody)? {
+        Kind::Md5Search(part) => Work::Md5Search(Md5Part::try_from(part)?),
+        Kind::SumOfSquares(sum) => Work::SumOfSquares(Squares::try_from(sum)?),
+    };
+    Ok(Answer::Description { job: wire.job, work })
+}
+
+impl TryFrom<wire::Welcome> for Welcome {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Welcome) -> Result<Self, ProtoError> {
+        if wire.held.len() > MAX_HELD {
+            return Err(wrong("held", "more than 16"));
+        }
+        let held: Result<_, _> = wire.held.into_iter().map(Held::try_from).collect();
+        Ok(Self {
+            version: wire.version,
+            client: wire.client,
+            session: wire.session,
+            server: wire.server,
+            held: held?,
+        })
+    }
+}
+
+impl From<Grant> for wire::Grant {
+    fn from(grant: Grant) -> Self {
+        Self {
+            lease: grant.lease,
+            epoch: grant.epoch,
+            job: grant.job,
+            start: wide(grant.span.start()),
+            length: grant.span.len() as u64,
+            share_bits: grant.share_bits,
+            wanted: grant.wanted,
+            patience_millis: millis(grant.patience),
+        }
+    }
+}
+
+impl TryFrom<wire::Grant> for Grant {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Grant) -> Result<Self, ProtoError> {
+        let start = narrow("start", wire.start)?;
+        let end = start.checked_add(wire.length.into());
+        if wire.length == 0 || wire.patience_millis == 0 {
+            return Err(wrong("grant", "no length, or no patience"));
+        }
+        if wire.share_bits.is_some_and(|bits| bits > 128) {
+            return Err(wrong("share_bits", "over 128"));
+        }
+        Ok(Self {
+            lease: wire.lease,
+            epoch: wire.epoch,
+            job: wire.job,
+            span: Span::new(start, end.ok_or_else(|| wrong("length", "beyond 2^128"))?),
+            share_bits: wire.share_bits,
+            wanted: wire.wanted,
+            patience: Duration::from_millis(wire.patience_millis.into()),
+        })
+    }
+}
+
+impl From<Verdict> for wire::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            lease: verdict.lease.map(wire::Held::from),
+            solutions: verdict.solutions,
+            false_hits: verdict.false_hits,
+            job_end: to_wire(&ENDS, &verdict.job_end).unwrap_or_default().into(),
+        }
+    }
+}
+
+impl TryFrom<wire::Verdict> for Verdict {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Verdict) -> Result<Self, ProtoError> {
+        Ok(Self {
+            lease: wire.lease.map(Held::try_from).transpose()?,
+            solutions: wire.solutions,
+            false_hits: wire.false_hits,
+            job_end: from_wire("job_end", &ENDS, wire::JobEnd::try_from(wire.job_end).ok())?,
+        })
+    }
+}

@@ -1,0 +1,324 @@
+//! What clients say.
+
+use super::fields::{from_wire, key, narrow, text, to_wire, wide, wrong};
+use super::wire::{self, request::Body};
+use super::work::{Md5Part, Squares, Work};
+use super::{MAX_COOKIE, MAX_HITS, MAX_NAME, ProtoError};
+use crate::jobs::JobKind;
+use crate::span::Span;
+use prost::Message as _;
+
+/// Longest partial sum, in bytes.
+const MAX_SUM: usize = 32;
+
+/// Most threads that a client may say it has.
+const MAX_THREADS: u32 = 1 << 20;
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Grows by one; the reply carries it too.
+    pub number: u64,
+    /// What [`super::Welcome`] said; 0 before.
+    pub session: u64,
+    /// The last notice that has arrived.
+    pub notices_seen: u64,
+    /// Proves a UDP address; empty without.
+    pub cookie: Vec<u8>,
+    /// What is wanted.
+    pub call: Call,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Let me in.
+    Hello(Hello),
+    /// A lease, please.
+    Ask,
+    /// What is this job?
+    Describe {
+        /// Its number.
+        job: u64,
+        /// The first digit of the string that is wanted.
+        offset: usize,
+    },
+    /// What was done of a lease.
+    Progress(Progress),
+    /// Still here; or only: your notice has arrived.
+    Heartbeat,
+    /// Not here any more.
+    Goodbye,
+    /// A new job.
+    Submit(Submit),
+    /// The jobs, from this place in the list on.
+    Jobs(u32),
+    /// One job.
+    Job(u64),
+    /// End a job.
+    Cancel(u64),
+    /// The clients, from this place in the list on.
+    Clients(u32),
+}
+
+/// Who wants in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The oldest version that the client speaks.
+    pub oldest_version: u32,
+    /// The newest one.
+    pub newest_version: u32,
+    /// Random; the same key is the same client.
+    pub key: [u8; 16],
+    /// For people.
+    pub name: String,
+    /// What it computes with, for people.
+    pub backend: String,
+    /// How many threads that has.
+    pub threads: u32,
+    /// Candidates a second, as far as known; 0 if not.
+    pub rate_hint: u64,
+    /// The kinds of jobs that it can do.
+    pub kinds: Vec<JobKind>,
+}
+
+/// What was done of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The lease.
+    pub lease: u32,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Its job.
+    pub job: u64,
+    /// What is done since the last verdict.
+    pub done: Span,
+    /// Whether the client lets go of the lease.
+    pub finished: bool,
+    /// Solutions, none of them before `done`.
+    pub hits: Vec<u128>,
+    /// The shares in `done`.
+    pub shares: Vec<u128>,
+    /// The sum over `done`, big-endian, for jobs that add up.
+    pub sum: Vec<u8>,
+}
+
+/// A new job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submit {
+    /// Random; the same key is the same job.
+    pub key: [u8; 16],
+    /// All of it.
+    pub work: Work,
+    /// Leases in a row, from 1 to 100.
+    pub priority: u32,
+}
+
+impl Request {
+    /// The message, padded with zeros to at least `least` bytes.
+    pub fn encode(&self, least: usize) -> Vec<u8> {
+        let mut wire = wire::Request {
+            number: self.number,
+            session: self.session,
+            notices_seen: self.notices_seen,
+            cookie: self.cookie.clone(),
+            padding: Vec::new(),
+            body: Some(self.call.clone().into()),
+        };
+        // Two bytes of tag and length come with the padding.
+        let missing = least.saturating_sub(wire.encoded_len());
+        wire.padding = vec![0; missing];
+        wire.encode_to_vec()
+    }
+
+    /// The message in `bytes`.
+    ///
+    /// # Errors
+    /// It is none, or a field breaks its limit.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ProtoError> {
+        let wire = wire::Request::decode(bytes)?;
+        if wire.cookie.len() > MAX_COOKIE {
+            return Err(wrong("cookie", "too long"));
+        }
+        Ok(Self {
+            number: wire.number,
+            session: wire.session,
+            notices_seen: wire.notices_seen,
+            cookie: wire.cookie,
+            call: wire.body.ok_or(ProtoError::NoBody)?.try_into()?,
+        })
+    }
+}
+
+const KINDS: [(wire::Kind, JobKind); 2] = [
+    (wire::Kind::Md5Search, JobKind::Md5Search),
+    (wire::Kind::SumOfSquares, JobKind::SumOfSquares),
+];
+
+impl From<Call> for Body {
+    fn from(call: Call) -> Self {
+        match call {
+            Call::Hello(hello) => Self::Hello(hello.into()),
+            Call::Ask => Self::Ask(wire::Ask {}),
+            Call::Describe { job, offset } => {
+                Self::Describe(wire::Describe { job, offset: offset as u32 })
+            }
+            Call::Progress(progress) => Self::Progress(progress.into()),
+            Call::Heartbeat => Self::Heartbeat(wire::Heartbeat {}),
+            Call::Goodbye => Self::Goodbye(wire::Goodbye {}),
+            Call::Submit(submit) => Self::Submit(submit.into()),
+            Call::Jobs(offset) => Self::Jobs(wire::Jobs { offset }),
+            Call::Job(job) => Self::Job(wire::JobStatus { job }),
+            Call::Cancel(job) => Self::Cancel(wire::Cancel { job }),
+            Call::Clients(offset) => Self::Clients(wire::Clients { offset }),
+        }
+    }
+}
+
+impl TryFrom<Body> for Call {
+    type Error = ProtoError;
+
+    fn try_from(body: Body) -> Result<Self, ProtoError> {
+        Ok(match body {
+            Body::Hello(hello) => Self::Hello(hello.try_into()?),
+            Body::Ask(_) => Self::Ask,
+            Body::Describe(d) => Self::Describe { job: d.job, offset: d.offset as usize },
+            Body::Progress(progress) => Self::Progress(progress.try_into()?),
+            Body::Heartbeat(_) => Self::Heartbeat,
+            Body::Goodbye(_) => Self::Goodbye,
+            Body::Submit(submit) => Self::Submit(submit.try_into()?),
+            Body::Jobs(jobs) => Self::Jobs(jobs.offset),
+            Body::Job(status) => Self::Job(status.job),
+            Body::Cancel(cancel) => Self::Cancel(cancel.job),
+            Body::Clients(clients) => Self::Clients(clients.offset),
+        })
+    }
+}
+
+impl From<Hello> for wire::Hello {
+    fn from(hello: Hello) -> Self {
+        Self {
+            oldest_version: hello.oldest_version,
+            newest_version: hello.newest_version,
+            key: hello.key.to_vec(),
+            name: hello.name,
+            backend: hello.backend,
+            threads: hello.threads,
+            rate_hint: hello.rate_hint,
+            kinds: hello
+                .kinds
+                .iter()
+                .filter_map(|kind| to_wire(&KINDS, kind).map(i32::from))
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Hello> for Hello {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Hello) -> Result<Self, ProtoError> {
+        if wire.threads > MAX_THREADS {
+            return Err(wrong("threads", "too many"));
+        }
+        // A newer client may know kinds that this program does not.
+        let kinds = wire.kinds.iter().filter_map(|&kind| wire::Kind::try_from(kind).ok());
+        let mut kinds: Vec<_> =
+            kinds.filter_map(|kind| from_wire("kinds", &KINDS, Some(kind)).ok()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Ok(Self {
+            oldest_version: wire.oldest_version,
+            newest_version: wire.newest_version,
+            key: key("key", &wire.key)?,
+            name: text("name", wire.name, MAX_NAME)?,
+            backend: text("backend", wire.backend, MAX_NAME)?,
+            threads: wire.threads,
+            rate_hint: wire.rate_hint,
+            kinds,
+        })
+    }
+}
+
+impl From<Progress> for wire::Progress {
+    fn from(progress: Progress) -> Self {
+        let start = progress.done.start();
+        let offset = |nonce: &u128| u64::try_from(nonce.checked_sub(start)?).ok();
+        let offsets = |nonces: &[u128]| nonces.iter().filter_map(offset).collect();
+        Self {
+            lease: progress.lease,
+            epoch: progress.epoch,
+            job: progress.job,
+            done: progress.done.len() as u64,
+            finished: progress.finished,
+            hits: offsets(&progress.hits),
+            shares: offsets(&progress.shares),
+            start: wide(start),
+            sum: progress.sum,
+        }
+    }
+}
+
+impl TryFrom<wire::Progress> for Progress {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Progress) -> Result<Self, ProtoError> {
+        if wire.hits.len() + wire.shares.len() > MAX_HITS {
+            return Err(wrong("hits", "more than 64 with the shares"));
+        }
+        if wire.sum.len() > MAX_SUM {
+            return Err(wrong("sum", "too long"));
+        }
+        let start = narrow("start", wire.start)?;
+        let beyond = |units: u64, field| {
+            start.checked_add(units.into()).ok_or_else(|| wrong(field, "beyond 2^128"))
+        };
+        let hits: Result<_, _> = wire.hits.iter().map(|&units| beyond(units, "hits")).collect();
+        let shares: Result<_, _> =
+            wire.shares.iter().map(|&units| beyond(units, "shares")).collect();
+        Ok(Self {
+            lease: wire.lease,
+            epoch: wire.epoch,
+            job: wire.job,
+            done: Span::new(start, beyond(wire.done, "done")?),
+            finished: wire.finished,
+            hits: hits?,
+            shares: shares?,
+            sum: wire.sum,
+        })
+    }
+}
+
+impl From<Submit> for wire::Submit {
+    fn from(submit: Submit) -> Self {
+        use wire::submit::Kind;
+        let kind = match submit.work {
+            Work::Md5Search(part) => Kind::Md5Search(part.into()),
+            Work::SumOfSquares(sum) => Kind::SumOfSquares(sum.into()),
+        };
+        Self { key: submit.key.to_vec(), kind: Some(kind), priority: submit.priority }
+    }
+}
+
+impl TryFrom<wire::Submit> for Submit {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Submit) -> Result<Self, ProtoError> {
+        use wire::submit::Kind;
+        let work = match wire.kind.ok_or(ProtoError::NoBody)? {
+            Kind::Md5Search(part) => {
+                let part = Md5Part::try_from(part)?;
+                if !part.is_whole() {
+                    return Err(wrong("digits", "a submission needs the whole string"));
+                }
+                Work::Md5Search(part)
+            }
+            Kind::SumOfSquares(sum) => Work::SumOfSquares(Squares::try_from(sum)?),
+        };
+        let priority = wire.priority.max(1);
+        if priority > 100 {
+            return Err(wrong("priority", "over 100"));
+        }
+        Ok(Self { key: key("key", &wire.key)?, work, priority })
+    }
+}

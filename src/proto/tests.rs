@@ -1,0 +1,349 @@
+use super::*;
+use crate::jobs::JobKind;
+use crate::puzzle::{Difficulty, Encoding};
+use crate::seeds::Layout;
+use crate::span::Span;
+use proptest::prelude::*;
+use std::time::Duration;
+
+fn hello() -> Hello {
+    Hello {
+        oldest_version: 1,
+        newest_version: 1,
+        key: *b"0123456789abcdef",
+        name: "box".into(),
+        backend: "cpu avx2".into(),
+        threads: 8,
+        rate_hint: 300,
+        kinds: vec![JobKind::Md5Search, JobKind::SumOfSquares],
+    }
+}
+
+fn part() -> Md5Part {
+    Md5Part {
+        difficulty: Difficulty::from_bytes(3).unwrap(),
+        encoding: Encoding::Text,
+        seed_prefix: true,
+        layout: Some(Layout::Counting),
+        solutions: 1,
+        string_length: 4,
+        offset: 0,
+        digits: "ABCD".into(),
+    }
+}
+
+fn progress() -> Progress {
+    Progress {
+        lease: 7,
+        epoch: 2,
+        job: 1,
+        done: Span::with_len(1 << 70, 4096),
+        finished: true,
+        hits: vec![1 << 70, (1 << 70) + 4095],
+        shares: vec![(1 << 70) + 5],
+        sum: vec![1, 0],
+    }
+}
+
+fn request(call: Call) -> Request {
+    Request { number: 5, session: 9, notices_seen: 1, cookie: vec![1; 16], call }
+}
+
+fn reply(answer: Answer) -> Reply {
+    Reply { number: 5, notice: None, answer: Some(answer) }
+}
+
+fn calls() -> Vec<Call> {
+    let squares = Work::SumOfSquares(Squares { first: 1, last: 1 << 64 });
+    vec![
+        Call::Hello(hello()),
+        Call::Ask,
+        Call::Describe { job: 3, offset: 700 },
+        Call::Progress(progress()),
+        Call::Heartbeat,
+        Call::Goodbye,
+        Call::Submit(Submit { key: [3; 16], work: Work::Md5Search(part()), priority: 1 }),
+        Call::Submit(Submit { key: [4; 16], work: squares, priority: 100 }),
+        Call::Jobs(0),
+        Call::Job(3),
+        Call::Cancel(u64::MAX),
+        Call::Clients(50),
+    ]
+}
+
+fn held() -> Held {
+    Held { lease: 1, epoch: 2, job: 3, done: 4, end: u128::MAX }
+}
+
+fn over() -> Over {
+    Over { job: 1, end: Some(JobEnd::Finished), winner: 3, seed: "ab".into() }
+}
+
+fn grant() -> Grant {
+    Grant {
+        lease: 1,
+        epoch: 2,
+        job: 3,
+        span: Span::with_len(u128::MAX - 5, 5),
+        share_bits: Some(0),
+        wanted: 1,
+        patience: Duration::from_millis(2500),
+    }
+}
+
+fn job_line() -> JobLine {
+    JobLine {
+        job: 1,
+        title: "md5 3 zero bytes ABCD".into(),
+        state: State::Running,
+        done: 5.0,
+        whole: 16_777_216.0,
+        rate: 1e9,
+        priority: 2,
+        winner: 0,
+        result: String::new(),
+    }
+}
+
+fn client_line() -> ClientLine {
+    ClientLine {
+        client: 2,
+        name: "box".into(),
+        address: "[::1]:9".into(),
+        backend: "cpu".into(),
+        threads: 2,
+        claimed_rate: 2.0,
+        proven_rate: 1.0,
+        done: 3.0,
+        false_hits: 1,
+        standing: "doubted: two shares of sixty-four".into(),
+        connected: true,
+        leases: 2,
+        finished: 9,
+    }
+}
+
+fn answers() -> Vec<Answer> {
+    vec![
+        Answer::Welcome(Welcome {
+            version: 1,
+            client: 3,
+            session: 4,
+            server: 5,
+            held: vec![held()],
+        }),
+        Answer::Refused(Refused { reason: Reason::Banned, text: "three false solutions".into() }),
+        Answer::Challenge(vec![7; 16]),
+        Answer::Grant(grant()),
+        Answer::Wait(Duration::from_millis(300)),
+        Answer::Description { job: 1, work: Work::Md5Search(part()) },
+        Answer::Description { job: 2, work: Work::SumOfSquares(Squares { first: 0, last: 9 }) },
+        Answer::Verdict(Verdict {
+            lease: Some(held()),
+            solutions: 1,
+            false_hits: 2,
+            job_end: Some(JobEnd::Exhausted),
+        }),
+        Answer::Ok,
+        Answer::Submitted(4),
+        Answer::Jobs(vec![job_line(); 2], 2),
+        Answer::Clients(vec![client_line()], 0),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn every_message_survives_the_way_there_and_back() {
+    for call in calls() {
+        let request = request(call);
+        for least in [0, PADDED_REQUEST, 500] {
+            let bytes = request.encode(least);
+            assert!(bytes.len() >= least);
+            assert_eq!(Request::decode(&bytes).as_ref(), Ok(&request));
+        }
+    }
+    for answer in answers() {
+        let news = [
+            News::Over(over()),
+            News::Closing(Over::default()),
+            News::Wake,
+            News::Trimmed(held()),
+            News::Revoked(held()),
+        ];
+        for what in news {
+            let notice = Some(Notice { number: 2, what });
+            let reply = Reply { notice, ..reply(answer.clone()) };
+            assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+        }
+    }
+}
+
+/// The bytes on the wire may never change: programs that are out there read them.
+#[test]
+fn golden_bytes() {
+    let requests = [
+        (
+            Call::Hello(hello()),
+            "08051009180122010182012e080110011a10303132333435363738396162636465",
+            "662203626f782a086370752061767832300838ac0242020102",
+        ),
+        (Call::Ask, "0805100918012201018a0100", ""),
+        (
+            Call::Progress(progress()),
+            "0805100918012201019a011b0807100218012202084028802030013a0300ff1f42",
+            "01054a020100",
+        ),
+    ];
+    for (call, front, back) in requests {
+        let request = Request { cookie: vec![1], ..request(call) };
+        assert_eq!(hex(&request.encode(0)), format!("{front}{back}").replace(' ', ""));
+    }
+    let replies = [
+        (
+            answers().remove(0),
+            "080582012c08011003180420052a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01",
+        ),
+        (answers().remove(2), "08059201120a1007070707070707070707070707070707"),
+        (
+            answers().remove(7),
+            "0805b2012a0a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01100118022002",
+        ),
+    ];
+    for (answer, golden) in replies {
+        assert_eq!(hex(&reply(answer).encode()), golden.replace(' ', ""));
+    }
+}
+
+#[test]
+fn the_largest_messages_fit_a_datagram() {
+    let full = Progress {
+        lease: u32::MAX,
+        epoch: u64::MAX,
+        job: u64::MAX,
+        done: Span::with_len(u128::MAX - u128::from(u64::MAX), u64::MAX.into()),
+        hits: vec![u128::MAX - 1; MAX_HITS],
+        shares: vec![],
+        sum: vec![255; 32],
+        ..progress()
+    };
+    let largest = Request { number: u64::MAX, session: u64::MAX, ..request(Call::Progress(full)) };
+    assert!(largest.encode(0).len() <= MAX_DATAGRAM);
+
+    let part = Md5Part { digits: "f".repeat(MAX_PART_DIGITS), string_length: 10_000, ..part() };
+    let over = Over {
+        job: u64::MAX,
+        end: Some(JobEnd::Cancelled),
+        winner: u64::MAX,
+        seed: "f".repeat(128),
+    };
+    let notice = Notice { number: u64::MAX, what: News::Closing(over) };
+    let answer = Answer::Description { job: u64::MAX, work: Work::Md5Search(part) };
+    let reply = Reply { number: u64::MAX, notice: Some(notice), answer: Some(answer) };
+    assert!(reply.encode().len() <= MAX_DATAGRAM);
+}
+
+#[test]
+fn a_challenge_is_never_larger_than_a_padded_request() {
+    let challenge = Reply { number: u64::MAX, ..reply(Answer::Challenge(vec![255; MAX_COOKIE])) };
+    assert!(challenge.encode().len() <= PADDED_REQUEST);
+}
+
+#[test]
+fn limits_are_kept() {
+    let long = "x".repeat(MAX_NAME + 1);
+    let bad_calls = [
+        Call::Hello(Hello { name: long.clone(), ..hello() }),
+        Call::Hello(Hello { backend: "\u{1b}[2J".into(), ..hello() }),
+        Call::Hello(Hello { threads: u32::MAX, ..hello() }),
+        Call::Progress(Progress { hits: vec![1 << 70; MAX_HITS + 1], ..progress() }),
+        Call::Progress(Progress { sum: vec![0; 33], ..progress() }),
+    ];
+    for call in bad_calls {
+        let bytes = request(call.clone()).encode(0);
+        assert!(matches!(Request::decode(&bytes), Err(ProtoError::Field { .. })), "{call:?}");
+    }
+    let bad_parts = [
+        Md5Part { string_length: 10_001, ..part() },
+        Md5Part { offset: 1, ..part() },
+        Md5Part { digits: "ABCG".into(), ..part() },
+        Md5Part { digits: "ABC".into(), ..part() },
+        Md5Part { solutions: 0, ..part() },
+        Md5Part { encoding: Encoding::Bytes, ..part() },
+    ];
+    for part in bad_parts {
+        let submit = Submit { key: [0; 16], work: Work::Md5Search(part.clone()), priority: 1 };
+        let bytes = request(Call::Submit(submit)).encode(0);
+        assert!(matches!(Request::decode(&bytes), Err(ProtoError::Field { .. })), "{part:?}");
+    }
+    let bad_answers = [
+        Answer::Grant(Grant { span: Span::new(5, 5), ..grant() }),
+        Answer::Grant(Grant { patience: Duration::ZERO, ..grant() }),
+        Answer::Grant(Grant { share_bits: Some(129), ..grant() }),
+        Answer::Challenge(vec![0; 17]),
+        Answer::Refused(Refused { reason: Reason::Full, text: "x".repeat(301) }),
+        Answer::Jobs(vec![JobLine { done: f64::INFINITY, ..job_line() }], 0),
+        Answer::Clients(vec![ClientLine { standing: "\r".into(), ..client_line() }], 0),
+    ];
+    for answer in bad_answers {
+        let bytes = reply(answer.clone()).encode();
+        assert!(matches!(Reply::decode(&bytes), Err(ProtoError::Field { .. })), "{answer:?}");
+    }
+}
+
+#[test]
+fn what_holds_nothing_or_an_unknown_message_is_refused() {
+    assert_eq!(Request::decode(&[]), Err(ProtoError::NoBody));
+    assert_eq!(Reply::decode(&[]), Err(ProtoError::NoBody));
+    // Field 99, an empty message.
+    assert_eq!(Request::decode(&[0x9a, 0x06, 0x00]), Err(ProtoError::NoBody));
+    assert!(matches!(Request::decode(&[0xff; 9]), Err(ProtoError::Schema(_))));
+}
+
+#[test]
+fn versions_meet_or_the_refusal_says_who_updates() {
+    assert_eq!(negotiate(1, 1), Ok(1));
+    assert_eq!(negotiate(1, 9), Ok(1));
+    assert!(negotiate(2, 3).unwrap_err().contains("update the server"));
+    assert!(negotiate(0, 0).unwrap_err().contains("update the client"));
+    assert!(negotiate(3, 1).is_err());
+}
+
+#[test]
+fn cleaned_text_always_fits() {
+    assert_eq!(cleaned("a\u{1b}[31mb\n", 64), "a[31mb");
+    assert_eq!(cleaned("ééé", 5), "éé");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_message_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(request) = Request::decode(&bytes) {
+            prop_assert_eq!(Request::decode(&request.encode(0)), Ok(request));
+        }
+        if let Ok(reply) = Reply::decode(&bytes) {
+            prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn a_damaged_message_is_a_message_or_an_error(
+        which in 0usize..12, at in 0usize..100, to: u8, cut in 0usize..100
+    ) {
+        let mut bytes = request(calls()[which].clone()).encode(0);
+        let length = bytes.len();
+        bytes[at % length] = to;
+        bytes.truncate(length - cut % length);
+        if let Ok(request) = Request::decode(&bytes) {
+            prop_assert_eq!(Request::decode(&request.encode(0)), Ok(request));
+        }
+        let mut bytes = reply(answers()[which].clone()).encode();
+        let length = bytes.len();
+        bytes[at % length] = to;
+        if let Ok(reply) = Reply::decode(&bytes) {
+            prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+        }
+    }
+}

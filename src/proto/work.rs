@@ -1,0 +1,170 @@
+//! What a job is, on the wire.
+
+use super::fields::{from_wire, narrow, to_wire, wide, wrong};
+use super::{ProtoError, wire};
+use crate::puzzle::{Difficulty, Encoding, MAX_STRING_DIGITS, Puzzle, PuzzleError};
+use crate::seeds::Layout;
+
+/// Most solutions that a job may ask for.
+const MAX_SOLUTIONS: u32 = 10_000;
+
+/// The largest number that may be squared.
+const LAST_NUMBER: u128 = 1 << 64;
+
+/// The work of a job, or of a string too long for one message a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Seeds for a puzzle.
+    Md5Search(Md5Part),
+    /// A sum.
+    SumOfSquares(Squares),
+}
+
+/// The sum of the squares of all whole numbers from `first` to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Squares {
+    /// The first number.
+    pub first: u128,
+    /// The last number, not below the first, at most 2^64.
+    pub last: u128,
+}
+
+/// A puzzle, with a part of its string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Md5Part {
+    /// What a solution needs.
+    pub difficulty: Difficulty,
+    /// How seed and string become a message.
+    pub encoding: Encoding,
+    /// Whether seeds are written with `0x`.
+    pub seed_prefix: bool,
+    /// The order of the seeds; in a submission, `None` leaves it to the server.
+    pub layout: Option<Layout>,
+    /// Solutions wanted.
+    pub solutions: u32,
+    /// Digits of the whole string.
+    pub string_length: usize,
+    /// Where `digits` belong in it.
+    pub offset: usize,
+    /// Some of its digits, or all.
+    pub digits: String,
+}
+
+impl Md5Part {
+    /// The part of `puzzle` that begins at digit `offset` and has at most `most` digits.
+    pub fn new(
+        puzzle: &Puzzle,
+        layout: Option<Layout>,
+        solutions: u32,
+        offset: usize,
+        most: usize,
+    ) -> Self {
+        let string = puzzle.string();
+        let from = offset.min(string.len());
+        let to = from.saturating_add(most).min(string.len());
+        Self {
+            difficulty: puzzle.difficulty(),
+            encoding: puzzle.encoding(),
+            seed_prefix: puzzle.seed_prefix(),
+            layout,
+            solutions,
+            string_length: string.len(),
+            offset: from,
+            // A puzzle's string holds hex digits only, so every index is a character boundary.
+            digits: string[from..to].to_owned(),
+        }
+    }
+
+    /// The puzzle with these terms and all of its `string`.
+    ///
+    /// # Errors
+    /// The string is no string of a puzzle.
+    pub fn puzzle(&self, string: &str) -> Result<Puzzle, PuzzleError> {
+        let puzzle = Puzzle::new(string, self.difficulty, self.encoding)?;
+        if self.seed_prefix { puzzle.with_seed_prefix() } else { Ok(puzzle) }
+    }
+
+    /// Whether `digits` is the whole string.
+    pub fn is_whole(&self) -> bool {
+        self.offset == 0 && self.digits.len() == self.string_length
+    }
+}
+
+const ENCODINGS: [(wire::Encoding, Encoding); 2] =
+    [(wire::Encoding::Text, Encoding::Text), (wire::Encoding::Bytes, Encoding::Bytes)];
+
+const LAYOUTS: [(wire::Layout, Option<Layout>); 4] = [
+    (wire::Layout::Unspecified, None),
+    (wire::Layout::Counting, Some(Layout::Counting)),
+    (wire::Layout::Trailing, Some(Layout::Trailing)),
+    (wire::Layout::Tunnel, Some(Layout::Tunnel)),
+];
+
+impl From<Md5Part> for wire::Md5Search {
+    fn from(part: Md5Part) -> Self {
+        Self {
+            bits: part.difficulty.bits(),
+            encoding: to_wire(&ENCODINGS, &part.encoding).unwrap_or_default().into(),
+            seed_prefix: part.seed_prefix,
+            layout: to_wire(&LAYOUTS, &part.layout).unwrap_or_default().into(),
+            solutions: part.solutions,
+            string_length: part.string_length as u32,
+            offset: part.offset as u32,
+            digits: part.digits,
+        }
+    }
+}
+
+impl TryFrom<wire::Md5Search> for Md5Part {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Md5Search) -> Result<Self, ProtoError> {
+        let encoding = wire::Encoding::try_from(wire.encoding).ok();
+        let layout = wire::Layout::try_from(wire.layout).ok();
+        let (length, offset) = (wire.string_length as usize, wire.offset as usize);
+        if length > MAX_STRING_DIGITS {
+            return Err(wrong("string_length", "more than 10,000"));
+        }
+        if offset.saturating_add(wire.digits.len()) > length {
+            return Err(wrong("digits", "beyond the end of the string"));
+        }
+        if !wire.digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(wrong("digits", "not hex digits"));
+        }
+        if !(1..=MAX_SOLUTIONS).contains(&wire.solutions) {
+            return Err(wrong("solutions", "not from 1 to 10,000"));
+        }
+        let encoding = from_wire("encoding", &ENCODINGS, encoding)?;
+        if wire.seed_prefix && encoding != Encoding::Text {
+            return Err(wrong("seed_prefix", "needs the text encoding"));
+        }
+        Ok(Self {
+            difficulty: Difficulty::from_bits(wire.bits).map_err(|_| wrong("bits", "over 128"))?,
+            encoding,
+            seed_prefix: wire.seed_prefix,
+            layout: from_wire("layout", &LAYOUTS, layout)?,
+            solutions: wire.solutions,
+            string_length: length,
+            offset,
+            digits: wire.digits,
+        })
+    }
+}
+
+impl From<Squares> for wire::SumOfSquares {
+    fn from(squares: Squares) -> Self {
+        Self { first: wide(squares.first), last: wide(squares.last) }
+    }
+}
+
+impl TryFrom<wire::SumOfSquares> for Squares {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::SumOfSquares) -> Result<Self, ProtoError> {
+        let (first, last) = (narrow("first", wire.first)?, narrow("last", wire.last)?);
+        if first > last || last > LAST_NUMBER {
+            return Err(wrong("last", "below the first, or over 2^64"));
+        }
+        Ok(Self { first, last })
+    }
+}

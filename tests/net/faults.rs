@@ -1,0 +1,117 @@
+//! Networks that lose, and servers that are away for a while.
+
+use super::relay::{CutRelay, LossyRelay};
+use super::*;
+use seedrush::net::admin::Admin;
+use seedrush::proto::{JobEnd, Squares, State, Work};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_over_a_lossy_network_has_the_same_answer() {
+    let config = Config { min_clients: 2, patience: Duration::from_secs(5), ..quick() };
+    let server = Running::start(config, Some(search(16, "A7C02215FC")));
+    let relay = LossyRelay::start(server.address, 1).await;
+    let hub = server.hub.clone();
+    let pause = Duration::from_micros(200);
+    let clients: Vec<_> = (0..2).map(|_| client(relay.address, Transport::Udp, pause)).collect();
+    let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
+    assert_eq!(over.end, Some(JobEnd::Finished));
+    assert!(puzzle(16, "A7C02215FC").is_solved_by(&over.seed));
+    check_coverage(&hub, 1);
+    let (passed, lost) = relay.counts();
+    assert!(passed > 0 && lost > 0, "{passed} passed, {lost} lost");
+    for client in clients {
+        // The server waits for both to know before it ends, but not for ever.
+        client.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_over_a_lossy_network_counts_nothing_twice() {
+    let config = Config { patience: Duration::from_secs(5), ..quick() };
+    let server = Running::start(config, None);
+    let relay = LossyRelay::start(server.address, 2).await;
+    let clients: Vec<_> =
+        (0..3).map(|_| client(relay.address, Transport::Udp, Duration::ZERO)).collect();
+    let admin = Admin::new(route(relay.address, Transport::Udp));
+    let last = 10_000_000;
+    let work = Work::SumOfSquares(Squares { first: 0, last });
+    let job = admin.submit(work, 1).await.unwrap();
+    let line = timeout(GUARD, admin.wait(job, |_| {})).await.unwrap().unwrap();
+    assert_eq!((line.state, line.result), (State::Finished, sum_up_to(last)));
+    assert_eq!(server.hub.with(|coordinator, _| coordinator.jobs().len()), 1);
+    check_coverage(&server.hub, job);
+    server.stopped().await;
+    for client in clients {
+        client.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_searches_on_without_its_server_and_delivers_afterwards() {
+    let config = Config { patience: Duration::from_secs(60), ..quick() };
+    let server = Running::start(config, Some(search(128, "ab")));
+    let relay = CutRelay::start(server.address).await;
+    let tested = Arc::new(Mutex::new(0));
+    let seen = tested.clone();
+    let pause = Duration::from_millis(1);
+    let worker = client_with(relay.address, Transport::Tcp, pause, move |event| {
+        if let ClientEvent::Tested(tested) = event {
+            *seen.lock().unwrap() = tested;
+        }
+    });
+    let units = |coordinator: &Coordinator| coordinator.clients().first().map_or(0, |c| c.units);
+    server.until(|coordinator| units(coordinator) > 0).await;
+    relay.cut();
+    server.until(|coordinator| !coordinator.clients()[0].connected).await;
+    let before = server.hub.with(|coordinator, _| units(coordinator));
+    // While the server is away the client goes on with what it holds.
+    let waiting = async {
+        while *tested.lock().unwrap() <= u64::try_from(before).unwrap() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(GUARD, waiting).await.unwrap();
+    assert_eq!(server.hub.with(|coordinator, _| units(coordinator)), before);
+    relay.mend();
+    server.until(|coordinator| units(coordinator) > before).await;
+    assert_eq!(server.hub.with(|coordinator, _| coordinator.totals().clients), 1);
+    check_coverage(&server.hub, 1);
+    assert_eq!(server.stopped().await, Ending::Stopped);
+    assert!(matches!(end_of(worker).await, client::Ending::Over(_, 1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_client_held_is_done_by_another() {
+    let server = Running::start(quick(), None);
+    let admin = Admin::new(route(server.address, Transport::Tcp));
+    let lost = client(server.address, Transport::Tcp, Duration::ZERO);
+    let last = 400_000_000;
+    let work = Work::SumOfSquares(Squares { first: 0, last });
+    let job = admin.submit(work, 1).await.unwrap();
+    server.until(|coordinator| coordinator.totals().leases > 0).await;
+    lost.abort();
+    let other = client(server.address, Transport::Udp, Duration::ZERO);
+    let line = timeout(GUARD, admin.wait(job, |_| {})).await.unwrap().unwrap();
+    assert_eq!(line.result, sum_up_to(last));
+    server.stopped().await;
+    end_of(other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_server_at_the_old_address_gets_the_clients() {
+    let first = Running::start(quick(), Some(search(128, "ab")));
+    let relay = CutRelay::start(first.address).await;
+    let address = first.address;
+    let worker = client(relay.address, Transport::Tcp, Duration::from_millis(1));
+    first.until(|coordinator| coordinator.totals().leases > 0).await;
+    relay.cut();
+    first.until(|coordinator| !coordinator.clients()[0].connected).await;
+    first.stopped().await;
+    let listener = listen(address).unwrap();
+    let server = Server::new(quick(), Some(listener), None).with_job(search(10, "cd")).unwrap();
+    let running = tokio::spawn(server.run(std::future::pending(), |_| {}));
+    relay.mend();
+    let Ending::Over(over) = timeout(GUARD, running).await.unwrap().unwrap() else { panic!() };
+    assert!(puzzle(10, "cd").is_solved_by(&over.seed));
+    assert_eq!(end_of(worker).await, client::Ending::Over(over, 1));
+}

@@ -1,0 +1,186 @@
+//! Servers and clients: in one process over real sockets, and as programs.
+
+mod classic;
+mod drivers;
+mod faults;
+mod hostile;
+mod programs;
+mod relay;
+
+use seedrush::backend::{Backend, BackendError, Control};
+use seedrush::coordinator::{Config, Coordinator, JobId};
+use seedrush::jobs::{JobSpec, Md5Search};
+use seedrush::net::client::{self, ClientConfig, ClientEvent};
+use seedrush::net::link::{Route, Target, Transport};
+use seedrush::net::server::{Ending, Server, bind, listen};
+use seedrush::net::{Hub, ServerEvent};
+use seedrush::span::{Span, SpanSet};
+use seedrush::{Difficulty, Encoding, Layout, Puzzle};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// No test takes nearly as long; one that does hangs.
+const GUARD: Duration = Duration::from_secs(120);
+
+/// A backend of known slowness, so that leases last: judges every nonce, a few at a time.
+struct Scan {
+    pause: Duration,
+}
+
+impl Backend for Scan {
+    fn describe(&self) -> String {
+        "scan".into()
+    }
+
+    fn search(&self, control: &Control) -> Result<(), BackendError> {
+        while let Some(span) = control.claim(256) {
+            let all: Vec<u128> = (span.start()..span.end()).collect();
+            control.submit(span, &all);
+            std::thread::sleep(self.pause);
+        }
+        Ok(())
+    }
+}
+
+fn puzzle(bits: u32, string: &str) -> Puzzle {
+    Puzzle::new(string, Difficulty::from_bits(bits).unwrap(), Encoding::Text).unwrap()
+}
+
+fn search(bits: u32, string: &str) -> JobSpec {
+    let search = Md5Search::new(&puzzle(bits, string), Layout::Counting, 1);
+    JobSpec::Md5Search(search.unwrap())
+}
+
+/// The sum of n^2 up to `last`, by the formula.
+fn sum_up_to(last: u128) -> String {
+    (last * (last + 1) * (2 * last + 1) / 6).to_string()
+}
+
+/// Short times, so that what is lost is found again soon.
+fn quick() -> Config {
+    Config {
+        lease_time: Duration::from_millis(300),
+        first_lease: Duration::from_millis(50),
+        shortest_lease: Duration::from_millis(20),
+        patience: Duration::from_millis(1500),
+        retry_after: Duration::from_millis(100),
+        min_clients: 1,
+        ..Config::default()
+    }
+}
+
+/// A server in this process.
+struct Running {
+    address: SocketAddr,
+    hub: Arc<Hub>,
+    events: Arc<Mutex<Vec<String>>>,
+    stop: Option<oneshot::Sender<()>>,
+    ending: JoinHandle<Ending>,
+}
+
+impl Running {
+    fn start(config: Config, job: Option<JobSpec>) -> Self {
+        Self::start_with(config, job, |server| server)
+    }
+
+    fn start_with(
+        config: Config,
+        job: Option<JobSpec>,
+        adjust: impl FnOnce(Server) -> Server,
+    ) -> Self {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = bind(address).unwrap();
+        let mut server = Server::new(config, Some(listener), Some(socket));
+        if let Some(spec) = job {
+            server = server.with_job(spec).unwrap();
+        }
+        let server = adjust(server);
+        let hub = server.hub();
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let log = events.clone();
+        let show = move |event: ServerEvent| log.lock().unwrap().push(format!("{event:?}"));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async move {
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let ending = tokio::spawn(server.run(shutdown, show));
+        Self { address, hub, events, stop: Some(stop), ending }
+    }
+
+    async fn ended(self) -> Ending {
+        // Kept: dropping it would be no word to stop.
+        let _stop = self.stop;
+        timeout(GUARD, self.ending).await.unwrap().unwrap()
+    }
+
+    async fn stopped(mut self) -> Ending {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.ended().await
+    }
+
+    /// Waits until something is true of the coordinator.
+    async fn until(&self, what: impl Fn(&Coordinator) -> bool) {
+        let waiting = async {
+            while !self.hub.with(|coordinator, _| what(coordinator)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(GUARD, waiting).await.unwrap();
+    }
+
+    fn has_shown(&self, words: &str) -> bool {
+        self.events.lock().unwrap().iter().any(|event| event.contains(words))
+    }
+}
+
+/// Done, leased and free are the whole, and nothing is in two of them.
+fn check_coverage(hub: &Hub, job: u64) {
+    let (whole, coverage) = hub.with(|coordinator, _| {
+        let job = JobId(job);
+        (coordinator.job(job).unwrap().spec.whole(), coordinator.coverage(job).unwrap())
+    });
+    let mut all = SpanSet::new();
+    let parts = coverage.done.iter().chain(coverage.free.iter()).chain(coverage.leased);
+    for part in parts {
+        assert_eq!(all.insert(part), part.len(), "{part} is in two of done, leased and free");
+    }
+    assert_eq!(all, SpanSet::from(whole));
+}
+
+fn route(address: SocketAddr, transport: Transport) -> Route {
+    let target = Target { host: address.ip().to_string(), port: Some(address.port()) };
+    Route { target, port: 0, transport, retry_for: GUARD }
+}
+
+type Client = JoinHandle<client::Ending>;
+
+/// A client in this process.
+fn client(address: SocketAddr, transport: Transport, pause: Duration) -> Client {
+    client_with(address, transport, pause, |_| {})
+}
+
+fn client_with(
+    address: SocketAddr,
+    transport: Transport,
+    pause: Duration,
+    show: impl Fn(ClientEvent) + Send + 'static,
+) -> Client {
+    let route = route(address, transport);
+    let config = ClientConfig { route, name: "test".into(), threads: 1, once: false };
+    tokio::spawn(client::run(config, Arc::new(Scan { pause }), std::future::pending(), show))
+}
+
+async fn end_of(client: Client) -> client::Ending {
+    timeout(GUARD, client).await.unwrap().unwrap()
+}
+
+fn span_len(span: Span) -> u64 {
+    u64::try_from(span.len()).unwrap()
+}
