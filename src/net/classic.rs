@@ -124,6 +124,8 @@ impl Session<'_> {
     ) -> io::Result<()> {
         self.wait_for_start(stream).await?;
         stream.write_all(problem.segment(self.client.0).as_bytes()).await?;
+        // Nothing marks its end but that nothing follows: what does must come in a segment of its own.
+        tokio::time::sleep(2 * SEGMENT_TIME).await;
         let mut buffer = [0; 1024];
         let mut alive = tokio::time::interval(ALIVE);
         loop {
@@ -277,9 +279,14 @@ async fn converse(
     let mut stream = timeout(CONNECT_TIME, TcpStream::connect(addresses)).await??;
     tcp::prepare(&stream);
     let segment = read_segment(&mut stream).await?;
-    let Some((client, puzzle)) = Problem::parse(&segment) else {
+    // Where the search was over at once, the stop stands right behind the problem.
+    let (problem, stop) = segment.split_at(segment.find("stop,").unwrap_or(segment.len()));
+    let Some((client, puzzle)) = Problem::parse(problem) else {
         return Ok(Ending::Unreachable(format!("no problem of the classic protocol: {segment:?}")));
     };
+    if let Some(winner) = stop_in(stop) {
+        return Ok(Ending::Finished { winner, client });
+    }
     show(client, &puzzle, 0);
     let space = SeedSpace::new(&puzzle, Layout::Counting).map_err(io::Error::other)?;
     let space = Arc::new(space);
@@ -310,6 +317,13 @@ async fn read_segment(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Whether `text` says stop, and who has won where it says so too.
+fn stop_in(text: &str) -> Option<Option<u64>> {
+    let (_, winner) = text.split_once("stop,")?;
+    let digits: String = winner.chars().take_while(char::is_ascii_digit).collect();
+    Some(digits.parse().ok())
+}
+
 /// Says how far the search is, and what it has found, until the server says stop.
 async fn exchange(
     stream: &mut TcpStream,
@@ -328,11 +342,8 @@ async fn exchange(
             read = stream.read(&mut buffer) => {
                 let length = read?;
                 heard.extend_from_slice(&buffer[..length]);
-                let text = String::from_utf8_lossy(&heard).into_owned();
-                if let Some(at) = text.find("stop,") {
-                    let digits: String =
-                        text[at + 5..].chars().take_while(char::is_ascii_digit).collect();
-                    return Ok(Ending::Finished { winner: digits.parse().ok(), client });
+                if let Some(winner) = stop_in(&String::from_utf8_lossy(&heard)) {
+                    return Ok(Ending::Finished { winner, client });
                 }
                 if length == 0 || heard.len() > MAX_LINE {
                     return Ok(Ending::Finished { winner: None, client });
@@ -379,6 +390,13 @@ mod tests {
         for bad in ["", "7", "7,3", "x,3,ab", "7,17,ab", "7,3,xy", "7,3,ab,cd"] {
             assert_eq!(Problem::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_stop_is_found_wherever_it_stands() {
+        assert_eq!(stop_in("7,3,ab"), None);
+        assert_eq!(stop_in("stop,12"), Some(Some(12)));
+        assert_eq!(stop_in("7,3,abstop,"), Some(None));
     }
 
     #[test]
