@@ -202,7 +202,7 @@ impl Engine {
     /// Asks for a lease if the backend would soon be without.
     fn fill(&mut self) {
         if self.wants_more() && Instant::now() >= self.not_before {
-            self.asks.spawn(ask(self.link.clone(), self.jobs.clone()));
+            self.asks.spawn(ask(self.link.clone(), self.server, self.jobs.clone()));
         }
     }
 
@@ -345,14 +345,24 @@ impl Engine {
     }
 }
 
-/// Asks for a lease, and for the description of its job where that is new.
-async fn ask(link: Link, jobs: HashMap<u64, JobSpec>) -> Result<Asked, LinkError> {
+/// Asks for a lease, and for the description of its job where that is new. `jobs` are those of
+/// `server`: what was asked while the connection was away may be granted by another, whose jobs have
+/// the same numbers.
+async fn ask(
+    link: Link,
+    server: Option<u64>,
+    jobs: HashMap<u64, JobSpec>,
+) -> Result<Asked, LinkError> {
     let grant = match link.call(Call::Ask).await? {
         Answer::Grant(grant) => grant,
         Answer::Wait(time) => return Ok(Asked::Wait(time)),
         _ => return Err(LinkError::Ended),
     };
-    if let Some(spec) = jobs.get(&grant.job) {
+    let still_there = match &*link.status().borrow() {
+        Status::Up(Some(welcome)) => server == Some(welcome.server),
+        _ => false,
+    };
+    if let Some(spec) = jobs.get(&grant.job).filter(|_| still_there) {
         return Ok(Asked::Lease(grant, spec.clone()));
     }
     let spec = describe(&link, grant.job).await?;
