@@ -11,19 +11,19 @@ use std::time::Duration;
 #[derive(Args, Clone, Debug)]
 pub struct RouteArgs {
     /// Port where the address names none (1800 by default)
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, global = true, value_name = "PORT")]
     pub port: Option<u16>,
 
     /// tcp, udp, or auto: TCP, and UDP where TCP does not get through
-    #[arg(long, value_name = "HOW", default_value = "auto")]
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
     pub transport: Transport,
 
     /// Port (T + 12) * 100; TCP for even T, UDP for odd T
-    #[arg(long, value_name = "T", conflicts_with_all = ["port", "transport"])]
+    #[arg(long, global = true, value_name = "T", conflicts_with_all = ["port", "transport"])]
     pub team: Option<u16>,
 
     /// Keep trying for this long to reach the server at first, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30.0)]
     pub retry_for: f64,
 }
 

@@ -5,7 +5,7 @@ use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
 use super::{Failure, text};
 use crate::jobs::SumOfSquares;
 use crate::net::admin::{Admin, AdminError, fits_datagram};
-use crate::net::link::{Target, Transport};
+use crate::net::link::{Route, Target, Transport};
 use crate::proto::{ClientLine, JobLine, Md5Part, Squares, State, Work};
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
@@ -31,18 +31,19 @@ pub enum RemoteCommand {
     Clients(ServerArgs),
 }
 
-/// Which server, and how to say what it says.
+/// Which server, and how to say what it says. Global, so that `submit` takes it before and behind
+/// the kind of the job; clap has no global argument that is required, so `to` is looked at later.
 #[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
     /// The server: HOST, HOST:PORT or [IPv6]:PORT
-    #[arg(long, value_name = "HOST")]
-    to: Target,
+    #[arg(long, global = true, value_name = "HOST")]
+    to: Option<Target>,
 
     #[command(flatten)]
     route: RouteArgs,
 
     /// One JSON object per line on standard output
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -62,6 +63,9 @@ pub struct JobArgs {
 pub struct SubmitArgs {
     #[command(subcommand)]
     work: WorkArgs,
+
+    #[command(flatten)]
+    terms: Terms,
 }
 
 /// Kinds of jobs.
@@ -79,9 +83,6 @@ enum WorkArgs {
         /// Stop after this many solutions
         #[arg(long, value_name = "K", default_value_t = 1)]
         solutions: u32,
-
-        #[command(flatten)]
-        terms: Terms,
     },
     /// The sum of n * n over a range of whole numbers, both ends included
     SumOfSquares {
@@ -89,9 +90,6 @@ enum WorkArgs {
         first: u128,
         /// Last number, at most 2^64
         last: u128,
-
-        #[command(flatten)]
-        terms: Terms,
     },
 }
 
@@ -102,11 +100,11 @@ struct Terms {
     server: ServerArgs,
 
     /// Print the job's number and do not wait
-    #[arg(long)]
+    #[arg(long, global = true)]
     detach: bool,
 
     /// 1 to 100: a job of priority 2 gets twice as many leases as one of priority 1
-    #[arg(long, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, global = true, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     priority: u32,
 }
 
@@ -128,7 +126,12 @@ pub fn run(command: &RemoteCommand) -> Result<ExitCode, Failure> {
 
 impl ServerArgs {
     fn admin(&self) -> Result<Admin, Failure> {
-        Ok(Admin::new(self.route.route(&self.to)?))
+        Ok(Admin::new(self.route()?))
+    }
+
+    fn route(&self) -> Result<Route, Failure> {
+        let missing = || Failure::usage(anyhow!("--to HOST is missing: which server is asked?"));
+        self.route.route(self.to.as_ref().ok_or_else(missing)?)
     }
 }
 
@@ -154,8 +157,8 @@ macro_rules! ask {
 }
 
 async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {
-    let (work, terms) = args.work.parts()?;
-    let mut route = terms.server.route.route(&terms.server.to)?;
+    let (work, terms) = (args.work.description()?, &args.terms);
+    let mut route = terms.server.route()?;
     if !fits_datagram(&work) {
         if route.transport == Transport::Udp {
             let text = "the string is too long for a datagram: use --transport tcp";
@@ -188,16 +191,16 @@ async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {
 }
 
 impl WorkArgs {
-    fn parts(&self) -> Result<(Work, &Terms), Failure> {
+    fn description(&self) -> Result<Work, Failure> {
         match self {
-            Self::Md5 { puzzle, seeds, solutions, terms } => {
+            Self::Md5 { puzzle, seeds, solutions } => {
                 let puzzle = puzzle.puzzle()?;
                 let part = Md5Part::new(&puzzle, seeds.0, *solutions, 0, usize::MAX);
-                Ok((Work::Md5Search(part), terms))
+                Ok(Work::Md5Search(part))
             }
-            Self::SumOfSquares { first, last, terms } => {
+            Self::SumOfSquares { first, last } => {
                 SumOfSquares::new(*first, *last).map_err(Failure::usage)?;
-                Ok((Work::SumOfSquares(Squares { first: *first, last: *last }), terms))
+                Ok(Work::SumOfSquares(Squares { first: *first, last: *last }))
             }
         }
     }

@@ -190,7 +190,7 @@ fn stopped_client(transport: &str) -> (Program, Program, Program, String) {
     lost.wait_for("you are client 1");
     let last = many().to_string();
     let submit =
-        Program::start(SEEDRUSH, &["submit", "sum-of-squares", "0", &last, "--to", &address]);
+        Program::start(SEEDRUSH, &["submit", "--to", &address, "sum-of-squares", "0", &last]);
     lost.wait_for("job 1");
     lost.signal("-STOP");
     (server, lost, submit, address)
