@@ -74,6 +74,9 @@ impl Server {
         shutdown: impl Future<Output = ()>,
         show: impl Fn(ServerEvent) + Send + 'static,
     ) -> Ending {
+        // Each client over TCP takes a socket. Where there are no more, the others are served.
+        #[cfg(unix)]
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
         let Self { hub, outlets, tcp, udp, classic } = self;
         let Outlets { mut events, audits } = outlets;
         // Tasks end when the set is dropped.

@@ -33,18 +33,29 @@ const BUFFER: usize = 256;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Codec;
 
+impl Codec {
+    /// Length of the frame that begins `buffer`, if its header is there.
+    fn announced(buffer: &[u8]) -> Option<usize> {
+        buffer.first_chunk().map(|header| u32::from_be_bytes(*header) as usize)
+    }
+
+    /// Whether a whole frame is there.
+    fn holds_frame(buffer: &[u8]) -> bool {
+        Self::announced(buffer).is_some_and(|length| buffer.len() - 4 >= length)
+    }
+}
+
 impl Decoder for Codec {
     type Item = BytesMut;
     type Error = io::Error;
 
     fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<BytesMut>> {
-        let Some(header) = buffer.first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_be_bytes(*header) as usize;
+        let Some(length) = Self::announced(buffer) else { return Ok(None) };
         if length > MAX_FRAME {
             let text = format!("a frame of {length} bytes; at most {MAX_FRAME} are possible");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        if buffer.len() < 4 + length {
+        if !Self::holds_frame(buffer) {
             return Ok(None);
         }
         buffer.advance(4);
@@ -121,7 +132,9 @@ impl Connection {
                 frame = timeout(patience, self.frames.next()) => {
                     let Ok(Some(frame)) = frame else { return Ok(()) };
                     if !self.handle(hub, sender, &frame?).await? {
-                        return Ok(());
+                        // The last answer may still wait for one to a request that nobody reads.
+                        let flushing = SinkExt::<&[u8]>::flush(&mut self.frames);
+                        return timeout(HANDSHAKE_TIME, flushing).await?;
                     }
                 }
                 () = bell.notified() => self.tell(hub).await?,
@@ -163,8 +176,17 @@ impl Connection {
     }
 
     async fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        let message = reply.encode();
+        let sending = async {
+            // Clients report one lease and ask for the next at once: both answers go together.
+            if Codec::holds_frame(self.frames.read_buffer()) {
+                self.frames.feed(&message[..]).await
+            } else {
+                self.frames.send(&message[..]).await
+            }
+        };
         // A peer that does not read what it asked for is as good as gone.
-        timeout(HANDSHAKE_TIME, self.frames.send(&reply.encode()[..])).await?
+        timeout(HANDSHAKE_TIME, sending).await?
     }
 }
 
