@@ -4,6 +4,7 @@ use super::net_args::{interrupted, runtime, seconds};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
 use super::{Failure, text};
 use crate::coordinator::{Config, JobEnd, JobId};
+use crate::cpu::Cpu;
 use crate::jobs::{JobSpec, Md5Search, Solution};
 use crate::net::classic::Problem;
 use crate::net::server::{Ending, Server, bind, listen};
@@ -15,6 +16,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,10 @@ const SHORTEST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Spans of a coverage that are printed.
 const PRINTED_SPANS: usize = 20;
+
+/// Nonces that one audit may search: at most a few seconds of one thread, and enough to find a share
+/// in leases of twenty seconds of some ten GH/s.
+const AUDIT_BUDGET: u64 = 1 << 31;
 
 /// What a shell reports for a program ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -171,6 +177,7 @@ impl ServerArgs {
             first_lease: usual.first_lease.min(lease_time),
             shortest_lease: usual.shortest_lease.min(lease_time),
             min_clients: self.min_clients,
+            audit_budget: AUDIT_BUDGET,
             ..usual
         })
     }
@@ -199,7 +206,8 @@ impl ServerArgs {
         if let Some(socket) = &udp {
             address = socket.local_addr()?;
         }
-        Ok((Server::new(config, tcp, udp), address))
+        let auditor = Cpu::new(None, Some(NonZeroUsize::MIN)).map_err(Failure::usage)?;
+        Ok((Server::new(config, tcp, udp).with_auditor(Arc::new(auditor)), address))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Coordinator;
 use super::config::PENDING_AUDITS;
-use super::event::{ClientId, Event};
+use super::event::{ClientId, Event, JobId};
 use super::lease::Lease;
 use super::trust::{Reason, Standing};
 use crate::jobs::Sample;
@@ -19,6 +19,7 @@ use crate::span::Span;
 pub struct Audit {
     pub(super) id: u64,
     pub(super) client: ClientId,
+    pub(super) job: JobId,
     pub(super) sample: Sample,
     /// What the client reported inside the sample, ascending.
     pub(super) reported: Vec<u128>,
@@ -64,6 +65,15 @@ impl Audit {
 }
 
 impl Coordinator {
+    /// Whether an audit could still change anything: its client is here and trusted, and its job
+    /// goes on. If not it need not be run, only handed back.
+    pub fn still_wants(&self, audit: &Audit) -> bool {
+        let client = self.clients.find(audit.client);
+        let job = self.jobs.find(audit.job);
+        client.is_some_and(|client| client.check_standing().is_ok())
+            && job.is_some_and(|entry| entry.ended.is_none())
+    }
+
     /// An audit is done.
     pub fn audited(&mut self, result: &AuditResult) {
         let Some(client) = self.audits.remove(&result.id) else { return };
@@ -92,8 +102,8 @@ impl Coordinator {
         let Some(sample) = entry.job.spec().sample(span, share_bits) else { return };
         let reported = lease.shares.iter().copied().filter(|&share| span.contains(share)).collect();
         self.last_audit += 1;
-        let (id, client) = (self.last_audit, lease.client);
+        let (id, client, job) = (self.last_audit, lease.client, lease.job);
         self.audits.insert(id, client);
-        self.events.push_back(Event::Audit(Audit { id, client, sample, reported }));
+        self.events.push_back(Event::Audit(Audit { id, client, job, sample, reported }));
     }
 }

@@ -18,8 +18,9 @@ pub const MAX_PRIORITY: u32 = 100;
 /// cheating too small to show in as many is within what the bound on its shares allows.
 pub(super) const DOUBTFUL_LEASES: usize = 64;
 
-/// Audits that may be under way at once; leases that end meanwhile are not audited.
-pub(super) const PENDING_AUDITS: usize = 1024;
+/// Audits that may be under way at once; leases that end meanwhile are not audited. Few: which of
+/// many leases are audited is left to chance anyway, and an accusation should not come late.
+pub(super) const PENDING_AUDITS: usize = 64;
 
 /// What can be chosen. `Config::default()` is what the programs use.
 #[derive(Clone, Debug)]
@@ -52,7 +53,8 @@ pub struct Config {
     pub audit_all_until: u32,
     /// One lease in this many of a proved client is audited.
     pub audit_one_in: u32,
-    /// Nonces that one audit may recompute: 2^17 take the judge some 50 ms.
+    /// Nonces that one audit may recompute: 2^17 take the judge some 50 ms. An audit of a lease
+    /// whose shares are rarer than that mostly proves nothing; drivers with a backend allow more.
     pub audit_budget: u64,
 }
 

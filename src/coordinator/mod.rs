@@ -117,6 +117,11 @@ impl Coordinator {
         self.timers.first().map(|&(at, _)| at)
     }
 
+    /// Whether a client with this session is here.
+    pub fn knows(&self, session: u128) -> bool {
+        self.clients.by_session(session).is_some()
+    }
+
     /// A client joins, or joins again.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Transports hand in decoded requests with what they know of the sender, and send out what they
 //! get. A visitor is a client that has said hello; how it is reached is its doorbell's business.
 
+use super::grudges::Grudges;
 use super::lists;
 use super::market::{self, describe, spec_of};
 use super::random;
@@ -49,6 +50,7 @@ pub enum ServerEvent {
 struct State {
     coordinator: Coordinator,
     visitors: Visitors,
+    grudges: Grudges,
     /// The job after which the server closes.
     main_job: Option<JobId>,
     closing: Option<Over>,
@@ -65,6 +67,10 @@ pub struct Hub {
     /// Rung when the server is to close.
     pub(super) closing_bell: Notify,
 }
+
+/// Said to newcomers from an address whose clients have lost their trust.
+const BARRED: &str = "several clients of this address have lost the server's trust; what they \
+                      did wrong is in `seedrush clients`; try again in an hour";
 
 /// What the hub hands to whoever shows and audits.
 pub(super) struct Outlets {
@@ -84,6 +90,7 @@ impl Hub {
         let (audit_sender, audits) = mpsc::unbounded_channel();
         let hub = Self {
             state: Mutex::new(State {
+                grudges: Grudges::new(config.grudge),
                 coordinator: Coordinator::new(config, random()),
                 visitors: Visitors::default(),
                 main_job: None,
@@ -201,6 +208,9 @@ impl Hub {
     /// A client of the classic protocol: it is shown, claims seeds, and is lent nothing.
     pub(super) fn join_classic(&self, sender: &Sender) -> Result<ClientId, String> {
         let mut state = self.state();
+        if state.grudges.bars(sender.address.ip(), self.began.elapsed()) {
+            return Err(BARRED.into());
+        }
         let join = Join {
             session: u128::from(random()) << 64 | u128::from(random()),
             name: "classic".into(),
@@ -247,8 +257,15 @@ impl Hub {
             Ok(version) => version,
             Err(text) => return refused(Reason::Version, &text),
         };
+        let session = u128::from_be_bytes(hello.key);
+        let now = self.began.elapsed();
+        // Who is here already may come back whatever its neighbours did.
+        let new = !state.coordinator.knows(session);
+        if new && state.grudges.bars(sender.address.ip(), now) {
+            return refused(Reason::Banned, BARRED);
+        }
         let join = Join {
-            session: u128::from_be_bytes(hello.key),
+            session,
             name: hello.name,
             address: sender.address.to_string(),
             backend: hello.backend,
@@ -256,7 +273,7 @@ impl Hub {
             kinds: hello.kinds,
             rate_hint: hello.rate_hint,
         };
-        match state.coordinator.join(self.began.elapsed(), join) {
+        match state.coordinator.join(now, join) {
             Ok(joined) => {
                 *client = Some(joined.client);
                 let session = state.visitors.welcome(joined.client, sender.doorbell.clone());
@@ -349,6 +366,10 @@ impl Hub {
             }
             Event::Distrusted(id, reason) | Event::Banned(id, reason) => {
                 self.show(ServerEvent::Distrusted(id.0, reason.to_string()));
+                let address = state.coordinator.client(id).map(|client| client.address);
+                if let Some(Ok(address)) = address.map(|address| address.parse::<SocketAddr>()) {
+                    state.grudges.note(address.ip(), self.began.elapsed());
+                }
                 self.nudge(state, id, News::Wake);
             }
             // The auditor is gone only when the server is about to end.

@@ -5,8 +5,10 @@
 //! `coordinator`, what is well-formed in `proto`. Listeners, addresses and shutdown are passed in.
 
 pub mod admin;
+mod audit;
 pub mod classic;
 pub mod client;
+mod grudges;
 mod hub;
 pub mod link;
 mod lists;

@@ -2,8 +2,9 @@
 //! says stop.
 
 use super::hub::{Hub, Outlets, ServerEvent};
-use super::{FAREWELL_TIME, classic, tcp, udp};
-use crate::coordinator::{Audit, Config};
+use super::{FAREWELL_TIME, audit, classic, tcp, udp};
+use crate::backend::Backend;
+use crate::coordinator::Config;
 use crate::jobs::JobSpec;
 use crate::proto::Over;
 use std::future::Future;
@@ -11,9 +12,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+pub use super::audit::examine;
 pub use super::tcp::listen;
 pub use super::udp::bind;
 
@@ -30,6 +31,7 @@ pub struct Server {
     tcp: Option<TcpListener>,
     udp: Option<UdpSocket>,
     classic: Option<classic::Problem>,
+    auditor: Option<Arc<dyn Backend>>,
 }
 
 /// How a server came to its end.
@@ -45,7 +47,7 @@ impl Server {
     /// A server without jobs on these sockets.
     pub fn new(config: Config, tcp: Option<TcpListener>, udp: Option<UdpSocket>) -> Self {
         let (hub, outlets) = Hub::new(config);
-        Self { hub, outlets, tcp, udp, classic: None }
+        Self { hub, outlets, tcp, udp, classic: None, auditor: None }
     }
 
     /// The same server with a job, at whose end it ends.
@@ -63,6 +65,13 @@ impl Server {
         self
     }
 
+    /// The same server, which audits with `backend` instead of the judge. It can search much more,
+    /// so the [`audit_budget`](Config::audit_budget) may be larger.
+    pub fn with_auditor(mut self, backend: Arc<dyn Backend>) -> Self {
+        self.auditor = Some(backend);
+        self
+    }
+
     /// What can be asked while it runs, and after.
     pub fn hub(&self) -> Arc<Hub> {
         self.hub.clone()
@@ -77,11 +86,11 @@ impl Server {
         // Each client over TCP takes a socket. Where there are no more, the others are served.
         #[cfg(unix)]
         let _ = rlimit::increase_nofile_limit(u64::MAX);
-        let Self { hub, outlets, tcp, udp, classic } = self;
+        let Self { hub, outlets, tcp, udp, classic, auditor } = self;
         let Outlets { mut events, audits } = outlets;
         // Tasks end when the set is dropped.
         let mut tasks = JoinSet::new();
-        tasks.spawn(audit(hub.clone(), audits));
+        tasks.spawn(audit::run(hub.clone(), audits, auditor));
         tasks.spawn(expire(hub.clone()));
         if let Some(listener) = tcp {
             tasks.spawn(accept(listener, hub.clone(), classic));
@@ -159,14 +168,5 @@ async fn expire(hub: Arc<Hub>) {
                 coordinator.expire(now);
             }
         });
-    }
-}
-
-/// One audit after the other, where it holds up nobody.
-async fn audit(hub: Arc<Hub>, mut audits: mpsc::UnboundedReceiver<Audit>) {
-    while let Some(audit) = audits.recv().await {
-        if let Ok(result) = tokio::task::spawn_blocking(move || audit.run()).await {
-            hub.audited(&result);
-        }
     }
 }

@@ -42,9 +42,17 @@ impl Raw {
     }
 
     async fn send(&mut self, bytes: &[u8]) {
-        let mut frame = u32::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
-        frame.extend_from_slice(bytes);
-        self.stream.write_all(&frame).await.unwrap();
+        self.send_together(&[bytes.to_vec()]).await;
+    }
+
+    /// Sends messages in one segment.
+    async fn send_together(&mut self, messages: &[Vec<u8>]) {
+        let mut frames = Vec::new();
+        for message in messages {
+            frames.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+            frames.extend(message);
+        }
+        self.stream.write_all(&frames).await.unwrap();
     }
 
     /// The next reply; `None` when the server has hung up.
@@ -226,24 +234,31 @@ async fn leases_of_others_forged_and_repeated_change_no_coverage() {
     still_serves(server).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_claims_work_it_did_not_do_is_found_out() {
-    let server = Running::start(quick(), Some(search(40, "A7C02215FC")));
-    let mut liar = Raw::joined(server.address, 1).await;
+/// Claims whole leases without a share until the server has had enough.
+async fn lie_until_refused(liar: &mut Raw) -> Refused {
     let mut claimed = 0;
-    let refusal = loop {
+    loop {
         match liar.call(Call::Ask).await.unwrap() {
             Answer::Grant(grant) => {
                 claimed += span_len(grant.span);
                 liar.report(everything_of(&grant)).await;
             }
             Answer::Wait(time) => tokio::time::sleep(time).await,
-            Answer::Refused(refused) => break refused,
+            Answer::Refused(refused) => {
+                assert!(claimed > 0);
+                return refused;
+            }
             other => panic!("{other:?}"),
         }
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_claims_work_it_did_not_do_is_found_out() {
+    let server = Running::start(quick(), Some(search(40, "A7C02215FC")));
+    let mut liar = Raw::joined(server.address, 1).await;
+    let refusal = lie_until_refused(&mut liar).await;
     assert_eq!(refusal.reason, Reason::Banned);
-    assert!(claimed > 0);
     let (done, standing) = server.hub.with(|coordinator, _| {
         let standing = coordinator.clients()[0].standing;
         (coordinator.job(JobId(1)).unwrap().done, format!("{standing:?}"))
@@ -270,6 +285,50 @@ async fn a_client_that_claims_false_solutions_is_banned_after_three() {
     assert!(matches!(answer, Answer::Refused(Refused { reason: Reason::Banned, .. })));
     assert_eq!(liar.receive().await.and_then(|reply| reply.answer), None);
     assert!(server.has_shown("Distrusted"));
+    still_serves(server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn liars_of_one_address_are_let_in_three_times() {
+    let server = Running::start(quick(), Some(search(40, "A7C02215FC")));
+    let mut honest = Raw::joined(server.address, 100).await;
+    for key in 1..=3 {
+        let mut liar = Raw::joined(server.address, key).await;
+        lie_until_refused(&mut liar).await;
+    }
+    let mut fourth = Raw::connect(server.address).await;
+    let answer = fourth.call(hello(4)).await.unwrap();
+    let Answer::Refused(Refused { reason, text }) = answer else { panic!("{answer:?}") };
+    assert_eq!(reason, Reason::Banned);
+    assert!(text.contains("address"), "{text}");
+    // Who was here before stays, and may come back.
+    assert_eq!(honest.call(Call::Heartbeat).await, Some(Answer::Ok));
+    drop(honest);
+    Raw::joined(server.address, 100).await;
+    server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_come_together_are_all_answered() {
+    let server = start();
+    let mut raw = Raw::joined(server.address, 1).await;
+    let (first, last) = (raw.number + 1, raw.number + 5);
+    let session = raw.session;
+    let beat = |number| {
+        let (cookie, call) = (Vec::new(), Call::Heartbeat);
+        Request { number, session, notices_seen: 0, cookie, call }.encode(0)
+    };
+    raw.send_together(&(first..=last).map(beat).collect::<Vec<_>>()).await;
+    for number in first..=last {
+        let reply = raw.receive().await.unwrap();
+        assert_eq!((reply.number, reply.answer), (number, Some(Answer::Ok)));
+    }
+    // A refusal that ends the connection gets out although more has come.
+    let mut raw = Raw::connect(server.address).await;
+    raw.send_together(&[b"no message".to_vec(), beat(1)]).await;
+    let answer = raw.receive().await.unwrap().answer;
+    assert!(matches!(answer, Some(Answer::Refused(Refused { reason: Reason::Malformed, .. }))));
+    assert_eq!(raw.receive().await, None);
     still_serves(server).await;
 }
 

@@ -1,5 +1,6 @@
 //! Servers and clients: in one process over real sockets, and as programs.
 
+mod audits;
 mod classic;
 mod drivers;
 mod faults;

@@ -1,0 +1,144 @@
+//! Audits on a backend, and what they cost those who lie.
+
+use super::*;
+use seedrush::coordinator::{
+    Assignment, Audit, ClientId, Event, Grant, Join, Reason, Report, Standing,
+};
+use seedrush::cpu::Cpu;
+use seedrush::jobs::{JobKind, Outcome};
+use seedrush::net::server::examine;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A coordinator with one client, whose leases are some millions of nonces.
+fn with_client() -> (Coordinator, ClientId) {
+    let lease_time = Duration::from_millis(100);
+    let config = Config { lease_time, first_lease: lease_time, audit_budget: 1 << 26, ..quick() };
+    let mut coordinator = Coordinator::new(config, 3);
+    coordinator.submit(Duration::ZERO, 1, search(60, "A7C02215FC"), 1).unwrap();
+    let join = Join {
+        session: 1,
+        name: "client".into(),
+        address: "192.0.2.1:4000".into(),
+        backend: "cpu".into(),
+        threads: 1,
+        kinds: JobKind::ALL.to_vec(),
+        rate_hint: 100_000_000,
+    };
+    let client = coordinator.join(Duration::ZERO, join).unwrap().client;
+    (coordinator, client)
+}
+
+fn shares_of(grant: &Grant, cpu: &Cpu) -> Vec<u128> {
+    let JobSpec::Md5Search(search) = &grant.spec else { panic!("a sum") };
+    let bits = grant.share_bits.unwrap();
+    let control = Control::new(search.space().clone(), grant.span, bits, usize::MAX);
+    cpu.search(&control).unwrap();
+    control.hits().iter().map(|hit| hit.nonce).collect()
+}
+
+/// Does one lease, reports those shares that `keep` likes, and returns the audit.
+fn lease_and_audit(
+    coordinator: &mut Coordinator,
+    client: ClientId,
+    request: u64,
+    cpu: &Cpu,
+    keep: impl Fn(Span, u128) -> bool,
+) -> (Span, Vec<u128>, Audit) {
+    let answer = coordinator.request(Duration::ZERO, client, request).unwrap();
+    let Assignment::Lease(grant) = answer else { panic!("{answer:?}") };
+    assert!(grant.share_bits >= Some(15), "rarer shares than a judge would look for: {grant:?}");
+    let all = shares_of(&grant, cpu);
+    let (lease, epoch, job, span) = (grant.lease, grant.epoch, grant.job, grant.span);
+    let shares = all.iter().copied().filter(|&nonce| keep(span, nonce)).collect();
+    let outcome = Outcome::Md5Search { hits: Vec::new(), shares };
+    let report = Report { lease, epoch, job, span, outcome, last: true };
+    assert_eq!(coordinator.report(Duration::ZERO, client, &report).unwrap().counted, span.len());
+    let events = std::iter::from_fn(|| coordinator.poll_event());
+    let audit = events.filter_map(|event| match event {
+        Event::Audit(audit) => Some(audit),
+        _ => None,
+    });
+    (span, all, audit.last().expect("every lease of a newcomer is audited"))
+}
+
+fn one_thread() -> Cpu {
+    Cpu::new(None, Some(NonZeroUsize::MIN)).unwrap()
+}
+
+#[test]
+fn a_backend_finds_what_was_kept_back_and_nothing_else() {
+    let (mut coordinator, client) = with_client();
+    let cpu = one_thread();
+    let mut accused = 0;
+    // Too little is missing to be seen in the count so soon.
+    for request in 1..=8 {
+        let in_front = |span: Span, nonce| nonce < span.start() + 2 * (span.len() / 3);
+        let (span, all, audit) = lease_and_audit(&mut coordinator, client, request, &cpu, in_front);
+        assert!(coordinator.still_wants(&audit));
+        let result = examine(&audit, &cpu).unwrap();
+        let sample = audit.sample().span();
+        assert_eq!(result.conclusive, all.iter().any(|&nonce| sample.contains(nonce)));
+        if let Some(missed) = result.missed {
+            assert!(all.contains(&missed) && !in_front(span, missed), "{missed} of {span}");
+        }
+        if !in_front(span, sample.start()) {
+            assert_eq!(result.missed.is_some(), result.conclusive);
+            accused += u32::from(result.missed.is_some());
+        }
+        if accused > 0 {
+            coordinator.audited(&result);
+            let standing = coordinator.client(client).unwrap().standing;
+            assert_eq!(standing, Standing::Distrusted(Reason::MissedShare));
+            assert!(!coordinator.still_wants(&audit));
+            assert_eq!(coordinator.job(JobId(1)).unwrap().done, 0);
+            return;
+        }
+    }
+    panic!("no audit began where shares were kept back");
+}
+
+#[test]
+fn a_backend_accuses_no_honest_client() {
+    let (mut coordinator, client) = with_client();
+    let cpu = one_thread();
+    let mut conclusive = 0;
+    for request in 1..=8 {
+        let (.., audit) = lease_and_audit(&mut coordinator, client, request, &cpu, |_, _| true);
+        let result = examine(&audit, &cpu).unwrap();
+        assert_eq!(result.missed, None);
+        conclusive += u32::from(result.conclusive);
+        coordinator.audited(&result);
+    }
+    assert!(conclusive >= 6, "{conclusive} of 8");
+    assert_eq!(coordinator.client(client).unwrap().standing, Standing::Good);
+}
+
+/// A backend that counts what it is asked to search.
+struct Counting(AtomicU64);
+
+impl Backend for Counting {
+    fn describe(&self) -> String {
+        "counting".into()
+    }
+
+    fn search(&self, control: &Control) -> Result<(), BackendError> {
+        let result = Scan { pause: Duration::ZERO }.search(control);
+        self.0.fetch_add(control.tested(), Ordering::Relaxed);
+        result
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_audits_on_its_backend() {
+    let auditor = Arc::new(Counting(AtomicU64::new(0)));
+    let handed = auditor.clone();
+    let server = Running::start_with(quick(), Some(search(40, "A7C02215FC")), |server| {
+        server.with_auditor(handed)
+    });
+    let _client = client(server.address, Transport::Tcp, Duration::from_millis(1));
+    server.until(|_| auditor.0.load(Ordering::Relaxed) > 0).await;
+    let standing = server.hub.with(|coordinator, _| coordinator.clients()[0].standing);
+    assert_eq!(standing, Standing::Good);
+    server.stopped().await;
+}
