@@ -294,10 +294,10 @@ fn text_members(words: &[u32; 8]) -> Vec<[u32; 3]> {
 /// Words 0 to 7 of a nonce in `bytes`: words 0 and 1 count segments, word 6 bases.
 fn bytes_words(nonce: u128) -> [u32; 8] {
     let base = nonce / u128::from(BYTES_MEMBERS);
-    let member = (nonce % u128::from(BYTES_MEMBERS)) as usize;
+    let member = (nonce % u128::from(BYTES_MEMBERS)) as u32;
     let mut words =
         [(base >> 32) as u32, (base >> 64) as u32, BYTES_WORD_2, 0, 0, 0, (base as u32).to_be(), 0];
-    let [three, four, seven] = bytes_members(&words)[member];
+    let [three, four, seven] = bytes_member(before_3(&words), member);
     (words[3], words[4], words[7]) = (three, four, seven);
     words[5] = bytes_word_5(&words);
     words
@@ -312,16 +312,21 @@ fn bytes_nonce(words: &[u32; 8]) -> Option<u128> {
     Some(base * u128::from(BYTES_MEMBERS) + member as u128)
 }
 
-/// Words 3, 4 and 7 of every member: `Q3` is the member's number, `Q4` always 0.
+/// The state before step 3.
+fn before_3(words: &[u32; 8]) -> [u32; 4] {
+    (0..3).fold(INITIAL, |state, i| step(i, state, words[i]))
+}
+
+/// Words 3, 4 and 7 of one member: `Q3` is its number, `Q4` always 0.
+fn bytes_member(before_3: [u32; 4], q3: u32) -> [u32; 3] {
+    let three = word_for(3, before_3, q3);
+    let four = word_for(4, step(3, before_3, three), 0);
+    [three, four, BYTES_SUM_7.wrapping_sub(q3)]
+}
+
 fn bytes_members(words: &[u32; 8]) -> Vec<[u32; 3]> {
-    let before = (0..3).fold(INITIAL, |state, i| step(i, state, words[i]));
-    (0..BYTES_MEMBERS)
-        .map(|q3| {
-            let three = word_for(3, before, q3);
-            let four = word_for(4, step(3, before, three), 0);
-            [three, four, BYTES_SUM_7.wrapping_sub(q3)]
-        })
-        .collect()
+    let before = before_3(words);
+    (0..BYTES_MEMBERS).map(|q3| bytes_member(before, q3)).collect()
 }
 
 /// Word 5 makes `Q5` all ones; it does not see `Q3`, because `Q4` is 0.
