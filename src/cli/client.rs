@@ -226,7 +226,8 @@ async fn run_classic(route: &Route, backend: Arc<dyn Backend>, console: &Console
                     }
                     console.show(&ClientEvent::Tested(tested));
                 };
-                classic::run(&addresses, backend.clone(), interrupted(), show).await
+                let (transport, backend) = (route.transport, backend.clone());
+                classic::run(&addresses, transport, backend, interrupted(), show).await
             }
             Err(why) => classic::Ending::Unreachable(why),
         };

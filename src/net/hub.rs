@@ -227,6 +227,17 @@ impl Hub {
         Ok(joined.client)
     }
 
+    /// A client of the classic protocol is still there.
+    pub(super) fn alive(&self, client: ClientId) {
+        // One that the coordinator does not know any more still gets its stop.
+        let _ = self.with(|coordinator, now| coordinator.heartbeat(now, client));
+    }
+
+    /// A client of the classic protocol was told all that there is to tell.
+    pub(super) fn forget(&self, client: ClientId) {
+        self.state().visitors.forget(client);
+    }
+
     /// What a client of the classic protocol claims.
     pub(super) fn claim(&self, client: ClientId, seed: &str) -> Result<Claim, Refusal> {
         let main = self.main_job().ok_or(Refusal::UnknownJob)?;

@@ -93,11 +93,11 @@ impl Server {
         tasks.spawn(audit::run(hub.clone(), audits, auditor));
         tasks.spawn(expire(hub.clone()));
         if let Some(listener) = tcp {
-            tasks.spawn(accept(listener, hub.clone(), classic));
+            tasks.spawn(accept(listener, hub.clone(), classic.clone()));
         }
         if let Some(socket) = udp {
             let hub = hub.clone();
-            tasks.spawn(async move { udp::serve(&socket, &hub).await });
+            tasks.spawn(async move { udp::serve(&socket, &hub, classic).await });
         }
         tokio::pin!(shutdown);
         let mut stopped = false;

@@ -4,6 +4,7 @@
 //! that the last replies to each session are kept, so that a repeated request is answered as it was
 //! the first time, and notices are repeated until they are acknowledged.
 
+use super::classic::{OldPeers, Problem};
 use super::hub::{Hub, Sender, refused};
 use super::visitors::Doorbell;
 use crate::coordinator::ClientId;
@@ -50,14 +51,15 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Serves datagrams until the future is dropped.
-pub(super) async fn serve(socket: &UdpSocket, hub: &Hub) {
+/// Serves datagrams until the future is dropped; with a `problem` those of old clients too.
+pub(super) async fn serve(socket: &UdpSocket, hub: &Hub, problem: Option<Problem>) {
     let mut server = Server {
         socket,
         hub,
         cookies: Cookies::new(),
         peers: HashMap::new(),
         pushing: HashSet::new(),
+        old: problem.map(OldPeers::new),
     };
     let mut buffer = [0; MAX_DATAGRAM + 1];
     let mut tick = tokio::time::interval(TICK);
@@ -72,6 +74,7 @@ pub(super) async fn serve(socket: &UdpSocket, hub: &Hub) {
             () = hub.shared_bell.notified() => server.ring().await,
             _ = tick.tick() => {
                 server.repeat().await;
+                server.tell_old().await;
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(SWEEP_TICKS) {
                     server.peers.retain(|&session, _| hub.client_of(session).is_some());
@@ -89,6 +92,8 @@ struct Server<'a> {
     peers: HashMap<u64, Peer>,
     /// Sessions with notices on their way.
     pushing: HashSet<u64>,
+    /// Clients of the classic protocol, where they are served.
+    old: Option<OldPeers>,
 }
 
 struct Peer {
@@ -125,6 +130,12 @@ impl Peer {
 
 impl Server<'_> {
     async fn receive(&mut self, datagram: &[u8], from: SocketAddr) {
+        if let Some(old) = self.old.as_mut().filter(|_| OldPeers::are_meant(datagram)) {
+            if let Some(reply) = old.receive(self.hub, datagram, from) {
+                let _ = self.socket.send_to(&reply, from).await;
+            }
+            return;
+        }
         if let Some(reply) = self.reply(datagram, from) {
             // Lost or refused, it is the same: the client asks again.
             let _ = self.socket.send_to(&reply, from).await;
@@ -193,8 +204,17 @@ impl Server<'_> {
         Some(reply)
     }
 
+    /// Tells clients of the classic protocol what is due.
+    async fn tell_old(&mut self) {
+        let Some(old) = &mut self.old else { return };
+        for (address, line) in old.due(self.hub) {
+            let _ = self.socket.send_to(&line, address).await;
+        }
+    }
+
     /// Tells those for whom there is something new.
     async fn ring(&mut self) {
+        self.tell_old().await;
         for (_, session) in self.hub.take_ringing() {
             if let Some(peer) = self.peers.get_mut(&session) {
                 peer.push_pause = FIRST_PUSH;

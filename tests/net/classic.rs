@@ -4,7 +4,7 @@ use super::*;
 use seedrush::Digest;
 use seedrush::net::classic::{self, Problem};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 fn start(config: Config) -> Running {
     let problem = Problem::new(&puzzle(16, "A7C02215FC")).unwrap();
@@ -67,13 +67,108 @@ async fn old_and_native_clients_work_on_the_same_puzzle() {
     assert!(matches!(server.ended().await, Ending::Over(_)));
 }
 
+/// An old client over UDP, which has sent its first datagram.
+async fn datagram_peer(server: SocketAddr, first: &[u8]) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(server).await.unwrap();
+    socket.send(first).await.unwrap();
+    socket
+}
+
+async fn datagram(socket: &UdpSocket) -> String {
+    let mut buffer = [0; 1024];
+    let length = timeout(GUARD, socket.recv(&mut buffer)).await.unwrap().unwrap();
+    String::from_utf8(buffer[..length].to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_clients_are_served_over_udp_too() {
+    let server = start(Config { min_clients: 3, ..quick() });
+    let first = datagram_peer(server.address, b"hello").await;
+    let second = datagram_peer(server.address, b"").await;
+    server.until(|coordinator| coordinator.totals().clients == 2).await;
+    assert!(!server.has_shown("Started"));
+    // Over TCP as well, at the same time.
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    let (one, two) = (datagram(&first).await, datagram(&second).await);
+    let mut problems = [one.clone(), two, read_some(&mut third).await];
+    problems.sort_unstable();
+    assert_eq!(problems, ["1,2,A7C02215FC", "2,2,A7C02215FC", "3,2,A7C02215FC"]);
+    // Who has lost the problem gets it again.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    first.send(b"hello").await.unwrap();
+    assert_eq!(datagram(&first).await, one);
+    first.send(b"Computed 777 hashes\n").await.unwrap();
+    let lie = format!("ok,0x1,{}", "0".repeat(32));
+    let liar = datagram_peer(server.address, b"hello").await;
+    assert_eq!(datagram(&liar).await, "4,2,A7C02215FC");
+    liar.send(lie.as_bytes()).await.unwrap();
+    server.until(|coordinator| coordinator.clients()[3].false_claims == 1).await;
+    first.send(solved("A7C02215FC").as_bytes()).await.unwrap();
+    let stop = format!("stop,{}", one.split(',').next().unwrap());
+    assert_eq!(datagram(&first).await, stop);
+    assert_eq!(datagram(&second).await, stop);
+    assert_eq!(read_some(&mut third).await, stop);
+    assert!(server.has_shown("Computed 777 hashes"));
+    let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
+    assert_eq!(format!("stop,{}", over.winner), stop);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_classic_client_works_for_our_server_over_either() {
+    for transport in [Transport::Tcp, Transport::Udp, Transport::Auto] {
+        let server = start(Config { min_clients: 1, ..quick() });
+        let backend = Arc::new(Scan { pause: Duration::from_micros(100) });
+        let addresses = [server.address];
+        let running =
+            classic::run(&addresses, transport, backend, std::future::pending(), |_, _, _| {});
+        let ending = timeout(GUARD, running).await.unwrap();
+        assert_eq!(ending, classic::Ending::Finished { winner: Some(1), client: 1 });
+        assert!(matches!(server.ended().await, Ending::Over(_)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_client_works_for_an_old_server_over_udp() {
+    let old = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = old.local_addr().unwrap();
+    let backend = Arc::new(Scan { pause: Duration::from_micros(500) });
+    let client = tokio::spawn(async move {
+        // Nobody listens on TCP.
+        let transport = Transport::Auto;
+        classic::run(&[address], transport, backend, std::future::pending(), |_, _, _| {}).await
+    });
+    let mut buffer = [0; 1024];
+    let (length, from) = timeout(GUARD, old.recv_from(&mut buffer)).await.unwrap().unwrap();
+    assert_eq!(&buffer[..length], b"Computed 0 hashes\n");
+    old.send_to(b"3,2,abcdf", from).await.unwrap();
+    // The claim comes again as long as there is no answer to it.
+    let mut claims = Vec::new();
+    while claims.len() < 2 {
+        let (length, _) = timeout(GUARD, old.recv_from(&mut buffer)).await.unwrap().unwrap();
+        let line = String::from_utf8(buffer[..length].to_vec()).unwrap();
+        match line.strip_prefix("ok,") {
+            Some(claim) => claims.push(claim.to_owned()),
+            None => assert!(line.starts_with("Computed ") && line.ends_with(" hashes\n"), "{line}"),
+        }
+    }
+    assert_eq!(claims[0], claims[1]);
+    let (seed, digest) = claims[0].split_once(',').unwrap();
+    assert_eq!(digest, Digest::of(format!("{seed}abcdf").as_bytes()).to_string());
+    assert!(seed.starts_with("0x") && digest.starts_with("0000"), "{seed} {digest}");
+    old.send_to(b"stop,3", from).await.unwrap();
+    let ending = timeout(GUARD, client).await.unwrap().unwrap();
+    assert_eq!(ending, classic::Ending::Finished { winner: Some(3), client: 3 });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn our_client_works_for_an_old_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let backend = Arc::new(Scan { pause: Duration::from_micros(500) });
     let client = tokio::spawn(async move {
-        classic::run(&[address], backend, std::future::pending(), |_, _, _| {}).await
+        let transport = Transport::Tcp;
+        classic::run(&[address], transport, backend, std::future::pending(), |_, _, _| {}).await
     });
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.write_all(b"3,2,abcdf").await.unwrap();

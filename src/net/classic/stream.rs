@@ -1,0 +1,109 @@
+//! The server's side over TCP.
+
+use super::super::hub::{Hub, Sender};
+use super::super::tcp;
+use super::super::visitors::Doorbell;
+use super::{ALIVE, Lines, Problem, SEGMENT_TIME, take_line};
+use crate::coordinator::ClientId;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// A native client says hello at once; who is silent for this long is an old one.
+const NATIVE_TIME: Duration = Duration::from_millis(700);
+
+/// How often it is looked whether enough clients are there.
+const START_POLL: Duration = Duration::from_millis(50);
+
+/// Whether the other side speaks first, as native clients do.
+pub(in crate::net) async fn is_native(stream: &TcpStream) -> bool {
+    let mut first = [0; 1];
+    // Frames begin with the high byte of a small length.
+    matches!(timeout(NATIVE_TIME, stream.peek(&mut first)).await, Ok(Ok(1)) if first[0] == 0)
+}
+
+/// Serves an old client until the search is over or it is gone.
+pub(in crate::net) async fn serve(
+    mut stream: TcpStream,
+    address: SocketAddr,
+    hub: &Hub,
+    problem: &Problem,
+) {
+    tcp::prepare(&stream);
+    let bell = Arc::new(Notify::new());
+    let sender = Sender { address, doorbell: Doorbell::Own(bell.clone()) };
+    let Ok(client) = hub.join_classic(&sender) else { return };
+    let mut session = Session { hub, client, lines: Lines::default() };
+    // An error is the peer's or the network's; either way the connection is over.
+    let _ = session.run(&mut stream, &bell, problem).await;
+    if hub.closing().is_none() {
+        hub.with(|coordinator, _| coordinator.leave(client));
+    }
+    hub.disconnected(client, &bell);
+}
+
+struct Session<'a> {
+    hub: &'a Hub,
+    client: ClientId,
+    lines: Lines,
+}
+
+impl Session<'_> {
+    async fn run(
+        &mut self,
+        stream: &mut TcpStream,
+        bell: &Notify,
+        problem: &Problem,
+    ) -> io::Result<()> {
+        self.wait_for_start(stream).await?;
+        stream.write_all(problem.segment(self.client.0).as_bytes()).await?;
+        // Nothing marks its end but that nothing follows: what does must come in a segment of its own.
+        tokio::time::sleep(2 * SEGMENT_TIME).await;
+        let mut buffer = [0; 1024];
+        let mut alive = tokio::time::interval(ALIVE);
+        loop {
+            if let Some(over) = self.hub.closing() {
+                stream.write_all(format!("stop,{}", over.winner).as_bytes()).await?;
+                return stream.shutdown().await;
+            }
+            tokio::select! {
+                read = stream.read(&mut buffer) => {
+                    let length = read?;
+                    if length == 0 || !self.heard(&buffer[..length]) {
+                        return Ok(());
+                    }
+                }
+                _ = alive.tick() => self.hub.alive(self.client),
+                () = bell.notified() => {}
+            }
+        }
+    }
+
+    async fn wait_for_start(&self, stream: &TcpStream) -> io::Result<()> {
+        let mut first = [0; 1];
+        let mut alive = tokio::time::interval(ALIVE);
+        while !self.hub.with(|coordinator, _| coordinator.totals().started) {
+            tokio::select! {
+                () = tokio::time::sleep(START_POLL) => {}
+                _ = alive.tick() => self.hub.alive(self.client),
+                // Whatever it says now is read later; but it may hang up.
+                peeked = stream.peek(&mut first) => match peeked? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    _ => tokio::time::sleep(START_POLL).await,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what came; whether the client is to be listened to any longer.
+    fn heard(&mut self, bytes: &[u8]) -> bool {
+        let Some(lines) = self.lines.push(bytes) else { return false };
+        lines.iter().all(|line| take_line(self.hub, self.client, line))
+    }
+}
