@@ -1,19 +1,21 @@
 //! `seedrush-server`: leads clients to the solution of a puzzle, or serves jobs.
 
+mod console;
+
+use super::Failure;
 use super::net_args::{interrupted, runtime, seconds};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
-use super::{Failure, text};
-use crate::coordinator::{Config, JobEnd, JobId};
+use crate::coordinator::Config;
 use crate::cpu::Cpu;
-use crate::jobs::{JobSpec, Md5Search, Solution};
+use crate::jobs::{JobSpec, Md5Search};
 use crate::net::classic::Problem;
-use crate::net::server::{Ending, Server, bind, listen};
-use crate::net::{DEFAULT_PORT, Hub, ServerEvent, team_port};
+use crate::net::server::{Server, bind, listen};
+use crate::net::{DEFAULT_PORT, team_port};
 use crate::puzzle::Puzzle;
 use crate::seeds::SeedSpace;
 use anyhow::anyhow;
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
+use console::{Console, conclude};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -21,21 +23,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often the status line is renewed.
-const STATUS_TIME: Duration = Duration::from_millis(500);
-
 /// A lease is not given up before its client has missed a few of its reports.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Spans of a coverage that are printed.
-const PRINTED_SPANS: usize = 20;
 
 /// Nonces that one audit may search: at most a few seconds of one thread, and enough to find a share
 /// in leases of twenty seconds of some ten GH/s.
 const AUDIT_BUDGET: u64 = 1 << 31;
-
-/// What a shell reports for a program ended by Ctrl-C.
-const INTERRUPTED: u8 = 130;
 
 /// Leads clients to a seed such that MD5(seed | string) begins with zeros
 #[derive(Parser, Debug)]
@@ -117,7 +110,7 @@ pub fn run(args: &ServerArgs) -> Result<ExitCode, Failure> {
         let refresh = tokio::spawn(console.clone().refresh());
         let ending = server.run(interrupted(), move |event| shown.show(&event)).await;
         refresh.abort();
-        console.bar.finish_and_clear();
+        console.clear();
         Ok(conclude(&hub, puzzle.as_ref(), &ending))
     })
 }
@@ -235,119 +228,4 @@ fn announce(args: &ServerArgs, spec: Option<&JobSpec>, address: SocketAddr) {
         _ => println!("ready for jobs: seedrush submit --to HOST ..."),
     }
     println!("listening on {address}, waiting for {} clients", args.min_clients);
-}
-
-/// What is shown while the server runs.
-#[derive(Clone)]
-struct Console {
-    hub: Arc<Hub>,
-    bar: ProgressBar,
-}
-
-impl Console {
-    fn new(hub: Arc<Hub>, quiet: bool) -> Self {
-        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-            bar.set_style(style);
-        }
-        Self { hub, bar }
-    }
-
-    async fn refresh(self) {
-        let mut tick = tokio::time::interval(STATUS_TIME);
-        loop {
-            tick.tick().await;
-            self.bar.set_message(self.status());
-            self.bar.tick();
-        }
-    }
-
-    fn status(&self) -> String {
-        let main = self.hub.main_job();
-        let (totals, status) = self.hub.with(|coordinator, _| {
-            (coordinator.totals(), main.and_then(|job| coordinator.job(job)))
-        });
-        let rate = text::rate(totals.search_rate as f64);
-        let mut line = format!("{} clients · {rate}", totals.clients);
-        match status {
-            Some(status) => {
-                line += &format!(" · tested {:.3e}", status.done as f64);
-                if let Some(chance) = status.chance {
-                    line += &format!(" · chance so far {:.1} %", 100.0 * chance);
-                }
-            }
-            None => line += &format!(" · {} jobs", totals.active_jobs),
-        }
-        line
-    }
-
-    fn show(&self, event: &ServerEvent) {
-        let line = match event {
-            ServerEvent::Joined { client, address, what } => {
-                format!("client {client} joined from {address}: {what}")
-            }
-            ServerEvent::Left(client) => format!("client {client} left"),
-            ServerEvent::Started => "enough clients are here: the search begins".into(),
-            ServerEvent::Solution(job, solution) => format!(
-                "job {job}: client {} found {} with digest {}",
-                solution.client, solution.seed, solution.digest
-            ),
-            ServerEvent::JobEnded(job, end) => format!("job {job} {}", ending_words(*end)),
-            ServerEvent::Distrusted(client, reason) => {
-                format!("client {client} gets no more work: {reason}")
-            }
-            ServerEvent::Said(client, line) => format!("client {client}: {line}"),
-        };
-        self.bar.suspend(|| println!("{line}"));
-    }
-}
-
-fn ending_words(end: JobEnd) -> &'static str {
-    match end {
-        JobEnd::Finished { .. } => "is finished",
-        JobEnd::Exhausted => "has nothing left to search, and no solution was there",
-        JobEnd::Cancelled => "was cancelled",
-    }
-}
-
-/// The last words, and how the program ends.
-fn conclude(hub: &Hub, puzzle: Option<&Puzzle>, ending: &Ending) -> ExitCode {
-    let Some((puzzle, job)) = puzzle.zip(hub.main_job()) else { return ExitCode::SUCCESS };
-    let status = hub.with(|coordinator, _| coordinator.job(job));
-    let solutions = status.map(|status| status.solutions).unwrap_or_default();
-    for solution in &solutions {
-        print_solution(puzzle, solution);
-    }
-    match ending {
-        Ending::Over(_) if !solutions.is_empty() => ExitCode::SUCCESS,
-        Ending::Over(_) => ExitCode::from(1),
-        Ending::Stopped => {
-            print_coverage(hub, job);
-            ExitCode::from(INTERRUPTED)
-        }
-    }
-}
-
-fn print_solution(puzzle: &Puzzle, solution: &Solution) {
-    let Solution { seed, digest, client, .. } = solution;
-    println!("Final. Client {client} found seed: {seed} for hash: {digest}");
-    println!("seed    {seed}");
-    println!("digest  {digest}");
-    println!("check   {}", text::check_line(puzzle, seed));
-}
-
-fn print_coverage(hub: &Hub, job: JobId) {
-    let Some(coverage) = hub.with(|coordinator, _| coordinator.coverage(job)) else { return };
-    let leased: u128 = coverage.leased.iter().map(|span| span.len()).sum();
-    println!(
-        "stopped: {} nonces searched, {} were being searched",
-        text::count(coverage.done.len()),
-        text::count(leased)
-    );
-    for span in coverage.done.iter().take(PRINTED_SPANS) {
-        println!("searched {span}");
-    }
-    if let Some(more) = coverage.done.fragments().checked_sub(PRINTED_SPANS).filter(|n| *n > 0) {
-        println!("and {more} more spans");
-    }
 }

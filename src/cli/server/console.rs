@@ -1,0 +1,169 @@
+//! What the server says: joins, reports, the status line, and how it ended.
+
+use crate::cli::text;
+use crate::coordinator::{JobEnd, JobId};
+use crate::jobs::Solution;
+use crate::net::server::Ending;
+use crate::net::{Hub, ServerEvent};
+use crate::puzzle::Puzzle;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the status line is renewed.
+const STATUS_TIME: Duration = Duration::from_millis(500);
+
+/// Status lines between two reports of what clients say.
+const REPORT_EVERY: u32 = 20;
+
+/// Clients of whom reports are printed; beyond that nobody would read them.
+const REPORTED_CLIENTS: usize = 32;
+
+/// Spans of a coverage that are printed.
+const PRINTED_SPANS: usize = 20;
+
+/// What a shell reports for a program ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// What is shown while the server runs.
+#[derive(Clone)]
+pub(super) struct Console {
+    hub: Arc<Hub>,
+    bar: ProgressBar,
+}
+
+impl Console {
+    pub(super) fn new(hub: Arc<Hub>, quiet: bool) -> Self {
+        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self { hub, bar }
+    }
+
+    pub(super) async fn refresh(self) {
+        let mut tick = tokio::time::interval(STATUS_TIME);
+        for n in 1u32.. {
+            tick.tick().await;
+            if n.is_multiple_of(REPORT_EVERY) {
+                self.report();
+            }
+            self.bar.set_message(self.status());
+            self.bar.tick();
+        }
+    }
+
+    /// What clients have said of their work.
+    fn report(&self) {
+        let few = |clients: usize| (1..=REPORTED_CLIENTS).contains(&clients);
+        let clients = self.hub.with(|coordinator, _| {
+            few(coordinator.totals().clients).then(|| coordinator.clients())
+        });
+        for client in clients.into_iter().flatten().filter(|client| client.claimed_rate > 0) {
+            let (rate, tested) =
+                (text::rate(client.claimed_rate as f64), text::count(client.units));
+            let away = if client.connected { "" } else { ", out of reach" };
+            let (id, name) = (client.id, &client.name);
+            self.say(&format!("client {id} ({name}): {rate}, tested {tested}{away}"));
+        }
+    }
+
+    /// Ends the status line.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn say(&self, line: &str) {
+        self.bar.suspend(|| println!("{line}"));
+    }
+
+    fn status(&self) -> String {
+        let main = self.hub.main_job();
+        let (totals, status) = self.hub.with(|coordinator, _| {
+            (coordinator.totals(), main.and_then(|job| coordinator.job(job)))
+        });
+        let rate = text::rate(totals.search_rate as f64);
+        let mut line = format!("{} clients · {rate}", totals.clients);
+        match status {
+            Some(status) => {
+                line += &format!(" · tested {:.3e}", status.done as f64);
+                if let Some(chance) = status.chance {
+                    line += &format!(" · chance so far {:.1} %", 100.0 * chance);
+                }
+            }
+            None => line += &format!(" · {} jobs", totals.active_jobs),
+        }
+        line
+    }
+
+    pub(super) fn show(&self, event: &ServerEvent) {
+        let line = match event {
+            ServerEvent::Joined { client, address, what } => {
+                format!("client {client} joined from {address}: {what}")
+            }
+            ServerEvent::Left(client) => format!("client {client} left"),
+            ServerEvent::Started => "enough clients are here: the search begins".into(),
+            ServerEvent::Solution(job, solution) => format!(
+                "job {job}: client {} found {} with digest {}",
+                solution.client, solution.seed, solution.digest
+            ),
+            ServerEvent::JobEnded(job, end) => format!("job {job} {}", ending_words(*end)),
+            ServerEvent::Distrusted(client, reason) => {
+                format!("client {client} gets no more work: {reason}")
+            }
+            ServerEvent::Said(client, line) => format!("client {client}: {line}"),
+        };
+        self.say(&line);
+    }
+}
+
+fn ending_words(end: JobEnd) -> &'static str {
+    match end {
+        JobEnd::Finished { .. } => "is finished",
+        JobEnd::Exhausted => "has nothing left to search, and no solution was there",
+        JobEnd::Cancelled => "was cancelled",
+    }
+}
+
+/// The last words, and how the program ends.
+pub(super) fn conclude(hub: &Hub, puzzle: Option<&Puzzle>, ending: &Ending) -> ExitCode {
+    let Some((puzzle, job)) = puzzle.zip(hub.main_job()) else { return ExitCode::SUCCESS };
+    let status = hub.with(|coordinator, _| coordinator.job(job));
+    let solutions = status.map(|status| status.solutions).unwrap_or_default();
+    for solution in &solutions {
+        print_solution(puzzle, solution);
+    }
+    match ending {
+        Ending::Over(_) if !solutions.is_empty() => ExitCode::SUCCESS,
+        Ending::Over(_) => ExitCode::from(1),
+        Ending::Stopped => {
+            print_coverage(hub, job);
+            ExitCode::from(INTERRUPTED)
+        }
+    }
+}
+
+fn print_solution(puzzle: &Puzzle, solution: &Solution) {
+    let Solution { seed, digest, client, .. } = solution;
+    println!("Final. Client {client} found seed: {seed} for hash: {digest}");
+    println!("seed    {seed}");
+    println!("digest  {digest}");
+    println!("check   {}", text::check_line(puzzle, seed));
+}
+
+fn print_coverage(hub: &Hub, job: JobId) {
+    let Some(coverage) = hub.with(|coordinator, _| coordinator.coverage(job)) else { return };
+    let leased: u128 = coverage.leased.iter().map(|span| span.len()).sum();
+    println!(
+        "stopped: {} nonces searched, {} were being searched",
+        text::count(coverage.done.len()),
+        text::count(leased)
+    );
+    for span in coverage.done.iter().take(PRINTED_SPANS) {
+        println!("searched {span}");
+    }
+    if let Some(more) = coverage.done.fragments().checked_sub(PRINTED_SPANS).filter(|n| *n > 0) {
+        println!("and {more} more spans");
+    }
+}
