@@ -94,6 +94,12 @@ impl Control {
         }
     }
 
+    /// A search of its own for a part of this one: the same seeds and filter, and no early end. What
+    /// it comes to is to be submitted here.
+    pub fn part(&self, span: Span) -> Self {
+        Self::new(self.space.clone(), span, self.filter_bits, usize::MAX)
+    }
+
     /// The seeds that are searched.
     pub fn space(&self) -> &SeedSpace {
         &self.space

@@ -67,7 +67,8 @@ pub struct Row {
     pub expected_hits: f64,
     /// The clock while it ran, where it can be measured.
     pub clock_hz: Option<f64>,
-    /// Rate over the floor at that clock, all threads together.
+    /// Rate over the best there could be: of the cpu, the instruction floor at that clock, all
+    /// threads together; of a GPU, what it does with MD5 steps alone, measured in the same run.
     pub efficiency: Option<f64>,
 }
 
@@ -143,9 +144,12 @@ pub fn measure(string: &str, case: &Case, time: Duration) -> Result<Row, BenchEr
         Searcher::Gpu(gpu) => {
             let warm_up = self::control(string, case.layout, case.encoding)?;
             run(gpu.as_ref(), &warm_up, GPU_WARM_UP)?;
+            let before = gpu.most_steps()?;
             let seconds = run(gpu.as_ref(), &control, time)?.as_secs_f64();
-            // wgpu tells neither clock nor number of multiprocessors: no efficiency.
-            Ok(Row::new(case, &control, seconds))
+            let most_steps = (before + gpu.most_steps()?) / 2.0;
+            let row = Row::new(case, &control, seconds);
+            let efficiency = Some(row.rate * control.space().steps() as f64 / most_steps);
+            Ok(Row { efficiency, ..row })
         }
     }
 }

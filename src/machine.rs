@@ -1,7 +1,7 @@
 //! Which backends of this machine search: what `--backend` says, and how they work as one.
 //!
 //! `auto` takes a hardware GPU where there is one and the search is long enough to pay for opening
-//! it, else the cpu. Several backends pull sub-spans from one control, each at its own pace; what
+//! it, else the cpu; the cpu also begins while the GPU's shader is compiled. Several backends pull sub-spans from one control, each at its own pace; what
 //! one of them leaves undone when it fails is done by the others.
 
 use crate::backend::{Backend, BackendError, Control};
@@ -11,9 +11,17 @@ use crate::puzzle::Difficulty;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Searches of up to 2^28 expected candidates take the cpu less time than opening a GPU.
 const CPU_BITS: u32 = 28;
+
+/// The reserve searches for this long, about, before it looks whether the others have begun.
+const BRIDGE_TIME: Duration = Duration::from_millis(10);
+
+/// Its first piece: below that on any processor.
+const BRIDGE_PIECE: u128 = 1 << 16;
 
 /// Which kinds of backend search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -131,10 +139,13 @@ impl Machine {
     }
 }
 
-/// Backends that search together, and one that steps in when all of them fail.
+/// Backends that search together, and one that begins before they do and steps in when all of them
+/// fail.
 pub struct Team {
     members: Vec<Box<dyn Backend>>,
     reserve: Option<Box<dyn Backend>>,
+    /// Whether a member has ever delivered: its shader is compiled.
+    warm: AtomicBool,
     note: Option<String>,
     on_failure: Box<OnFailure>,
 }
@@ -143,9 +154,11 @@ pub struct Team {
 type OnFailure = dyn Fn(&BackendError) + Send + Sync;
 
 impl Team {
-    /// These backends, on equal terms; `reserve` finishes what they leave when all of them fail.
+    /// These backends, on equal terms; `reserve` searches until the first of them delivers for the
+    /// first time, and finishes what they leave when all of them fail.
     pub fn new(members: Vec<Box<dyn Backend>>, reserve: Option<Box<dyn Backend>>) -> Self {
-        Self { members, reserve, note: None, on_failure: Box::new(|_| {}) }
+        let (warm, note) = (AtomicBool::new(false), None);
+        Self { members, reserve, warm, note, on_failure: Box::new(|_| {}) }
     }
 
     /// Calls `tell` whenever a backend fails, also when others go on in its place.
@@ -158,13 +171,41 @@ impl Team {
         self.note.as_deref()
     }
 
+    fn is_warm(&self) -> bool {
+        self.warm.load(Ordering::Relaxed)
+    }
+
     fn one(&self, backend: &dyn Backend, control: &Control) -> Result<(), BackendError> {
         backend.search(control).inspect_err(|error| (self.on_failure)(error))
+    }
+
+    /// Searches with the reserve until someone else has delivered. What it claims it finishes.
+    fn bridge(&self, reserve: &dyn Backend, control: &Control) {
+        let (mut own, mut piece) = (0, BRIDGE_PIECE);
+        // Everything beyond its own is theirs.
+        while control.tested() == own {
+            let Some(span) = control.claim(piece) else { return };
+            let (part, began) = (control.part(span), Instant::now());
+            if reserve.search(&part).is_err() || part.frontier() < span.end() {
+                // It is asked again, and heard, when the others have failed too.
+                return control.give_back(span);
+            }
+            let candidates: Vec<u128> = part.hits().iter().map(|hit| hit.nonce).collect();
+            own += part.tested();
+            control.submit(span, &candidates);
+            if began.elapsed() < BRIDGE_TIME / 2 {
+                piece *= 2;
+            }
+        }
+        self.warm.store(true, Ordering::Relaxed);
     }
 
     /// All members at once.
     fn together(&self, control: &Control) -> Vec<Result<(), BackendError>> {
         std::thread::scope(|scope| {
+            if let Some(reserve) = self.reserve.as_deref().filter(|_| !self.is_warm()) {
+                scope.spawn(|| self.bridge(reserve, control));
+            }
             let threads: Vec<_> = self
                 .members
                 .iter()
@@ -252,6 +293,70 @@ mod tests {
             team.search(&control).unwrap();
             assert_eq!(control.done(), SpanSet::from(Span::new(0, 50_000)), "{team:?}");
         }
+    }
+
+    /// Begins only when someone else has delivered something.
+    struct Late {
+        cpu: Box<dyn Backend>,
+        searches: Arc<AtomicU32>,
+    }
+
+    impl Backend for Late {
+        fn describe(&self) -> String {
+            "late".to_owned()
+        }
+
+        fn search(&self, control: &Control) -> Result<(), BackendError> {
+            if self.searches.fetch_add(1, Ordering::Relaxed) == 0 {
+                while control.tested() == 0 {
+                    std::thread::yield_now();
+                }
+            }
+            self.cpu.search(control)
+        }
+    }
+
+    /// Counts its searches.
+    struct Watched {
+        cpu: Box<dyn Backend>,
+        searches: Arc<AtomicU32>,
+    }
+
+    impl Backend for Watched {
+        fn describe(&self) -> String {
+            "watched".to_owned()
+        }
+
+        fn search(&self, control: &Control) -> Result<(), BackendError> {
+            self.searches.fetch_add(1, Ordering::Relaxed);
+            self.cpu.search(control)
+        }
+    }
+
+    #[test]
+    fn the_reserve_begins_and_leaves_the_rest_to_the_others() {
+        let [late, watched] = [0; 2].map(|_| Arc::new(AtomicU32::new(0)));
+        let team = Team::new(
+            vec![Box::new(Late { cpu: cpu(), searches: late.clone() })],
+            Some(Box::new(Watched { cpu: cpu(), searches: watched.clone() })),
+        );
+        let bits = Difficulty::from_bits(60).unwrap();
+        let puzzle = Puzzle::new("abc", bits, Encoding::Text).unwrap();
+        let space = Arc::new(SeedSpace::new(&puzzle, Layout::Trailing).unwrap());
+        let span = Span::new(5, 1 << 27);
+        let begun = |control: &Control| {
+            team.search(control).unwrap();
+            assert_eq!(control.done(), SpanSet::from(span));
+            assert_eq!(control.tested(), u64::try_from(span.len()).unwrap(), "nothing twice");
+            watched.load(Ordering::Relaxed)
+        };
+        let first = Control::new(space.clone(), span, 16, usize::MAX);
+        let pieces = begun(&first);
+        assert!(pieces > 0);
+        let second = Control::new(space, span, 16, usize::MAX);
+        assert_eq!(begun(&second), pieces, "the others are warm now");
+        assert_eq!(first.hits(), second.hits());
+        assert_eq!(late.load(Ordering::Relaxed), 2);
     }
 
     #[test]

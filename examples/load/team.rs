@@ -117,12 +117,7 @@ impl Backend for Walker {
         let claim = (self.rate * CLAIM.as_secs_f64()) as u128;
         let mut walked = 0.0;
         while let Some(span) = control.claim(claim) {
-            let part = Control::new(
-                Arc::new(control.space().clone()),
-                span,
-                control.filter_bits(),
-                usize::MAX,
-            );
+            let part = control.part(span);
             self.cpu.search(&part)?;
             let found: Vec<u128> = part.hits().iter().map(|hit| hit.nonce).collect();
             walked += span.len() as f64;

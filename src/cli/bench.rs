@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Measures rates on this machine, the cpu's against the instruction floor of its processor
+/// Measures rates on this machine, against the instruction floor of the processor or the steps that
+/// a GPU can do at best
 #[derive(Args, Debug)]
 pub struct BenchArgs {
     /// What searches: auto (every level of the cpu, and a hardware GPU if there is one), cpu, gpu,

@@ -21,6 +21,14 @@ impl Gpu {
         Err(GpuError::NotBuilt)
     }
 
+    /// MD5 steps a second that the device could do at best.
+    ///
+    /// # Errors
+    /// The device has failed.
+    pub fn most_steps(&self) -> Result<f64, BackendError> {
+        match *self {}
+    }
+
     /// What is known of its adapter.
     pub fn info(&self) -> &AdapterInfo {
         match *self {}

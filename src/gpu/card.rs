@@ -4,6 +4,7 @@ use super::cache::Cache;
 use super::device::{self, Adapter};
 use super::engine::{CAPACITY, Fault, WgpuEngine};
 use super::host::{self, Opener, Session, Times};
+use super::probe;
 use super::report::{AdapterInfo, GpuError};
 use super::workload::Workload;
 use crate::backend::{Backend, BackendError, Control};
@@ -61,6 +62,16 @@ impl Gpu {
     /// What is known of its adapter.
     pub fn info(&self) -> &AdapterInfo {
         &self.adapter.info
+    }
+
+    /// MD5 steps a second that the device could do at best: measured, with steps that read nothing.
+    ///
+    /// # Errors
+    /// The device has failed.
+    pub fn most_steps(&self) -> Result<f64, BackendError> {
+        let target = self.workload.dispatch();
+        probe::steps_a_second(&self.adapter, target)
+            .map_err(|fault| self.failed(&fault.to_string()))
     }
 
     fn engine(&self) -> Result<WgpuEngine, Fault> {

@@ -6,6 +6,7 @@
 //! - `engine` runs dispatches, two in flight, results mapped asynchronously;
 //! - `host` claims spans, cuts them into dispatches and accounts for every nonce;
 //! - `tune` sizes dispatches and workgroups by what they take, `cache` keeps that between runs;
+//! - `probe` measures what a device can do at best;
 //! - `known` computes known answers, against which each pipeline is checked every few minutes.
 //!
 //! Nothing that a GPU says is believed: each candidate is filtered again on the processor, and what
@@ -29,6 +30,8 @@ mod host;
 mod known;
 #[cfg(feature = "gpu")]
 mod params;
+#[cfg(feature = "gpu")]
+mod probe;
 mod report;
 #[cfg(feature = "gpu")]
 mod shader;

@@ -197,7 +197,7 @@ fn block<'a>(lines: &mut impl Iterator<Item = &'a str>) -> String {
 }
 
 /// `text` with `values`, then all that follows from the step's number.
-fn fill(text: &str, values: &[(&str, String)], i: usize) -> String {
+pub(super) fn fill(text: &str, values: &[(&str, String)], i: usize) -> String {
     let filled =
         values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
     filled

@@ -1,5 +1,6 @@
 //! Choosing a GPU, and what is kept about it.
 
+use super::super::probe::Probe;
 use super::super::shader::Shape;
 use super::super::{Gpu, GpuError, Kind, Workload, adapters};
 use super::*;
@@ -70,6 +71,17 @@ fn what_is_learnt_is_kept_for_the_next_run() {
     gpu.search(&control).unwrap();
     assert_complete(&control, span);
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn the_probe_does_the_steps_that_it_counts() {
+    let Some(adapter) = adapter() else { return };
+    let probe = Probe::open(&adapter).unwrap();
+    for rounds in [1, 3] {
+        assert!(probe.run(rounds).unwrap() > Duration::ZERO);
+        let expected: Vec<u32> = (0..300).map(|n| Probe::expected(n, rounds)).collect();
+        assert_eq!(probe.sums(300), expected);
+    }
 }
 
 #[test]
