@@ -6,6 +6,7 @@
 //! - `engine` runs dispatches, two in flight, results mapped asynchronously;
 //! - `host` claims spans, cuts them into dispatches and accounts for every nonce;
 //! - `tune` sizes dispatches and workgroups by what they take, `cache` keeps that between runs;
+//! - `export` hands shader and parameters to other hosts, such as a browser;
 //! - `probe` measures what a device can do at best;
 //! - `known` computes known answers, against which each pipeline is checked every few minutes.
 //!
@@ -24,6 +25,8 @@ mod card;
 mod device;
 #[cfg(feature = "gpu")]
 mod engine;
+#[cfg(feature = "gpu")]
+mod export;
 #[cfg(feature = "gpu")]
 mod host;
 #[cfg(feature = "gpu")]
@@ -49,5 +52,7 @@ pub use absent::{Gpu, adapters};
 pub use card::Gpu;
 #[cfg(feature = "gpu")]
 pub use device::adapters;
+#[cfg(feature = "gpu")]
+pub use export::Kernel;
 pub use report::{AdapterInfo, GpuError, Kind};
 pub use workload::{UnknownWorkload, Workload};
