@@ -49,7 +49,8 @@ pub struct ClientArgs {
     #[arg(long)]
     once: bool,
 
-    /// Speak the plain-text protocol of the first programs of this kind
+    /// Speak the plain-text protocol of the first programs of this kind. Over UDP its servers say
+    /// nothing before they begin, so the client waits for as long as it takes
     #[arg(long)]
     classic: bool,
 
@@ -75,7 +76,7 @@ pub fn run(args: &ClientArgs) -> Result<ExitCode, Failure> {
     let threads = args.machine.threads.unwrap_or_else(cores).get();
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
     let backend: Arc<dyn Backend> = Arc::new(team);
-    println!("searching with {}", backend.describe());
+    say!("searching with {}", backend.describe());
     let console = Console::new(args.quiet);
     let runtime = runtime(1)?;
     let code = if args.classic {
@@ -103,7 +104,7 @@ fn machine_name() -> String {
 fn conclude(ending: &Ending) -> ExitCode {
     match ending {
         Ending::Over(over, client) => {
-            println!("{}", over_words(over, *client));
+            say!("{}", over_words(over, *client));
             ExitCode::SUCCESS
         }
         Ending::Refused(why) => {
@@ -163,7 +164,7 @@ impl Console {
     }
 
     fn say(&self, line: &str) {
-        self.bar.suspend(|| println!("{line}"));
+        self.bar.suspend(|| say!("{line}"));
     }
 
     fn show(&self, event: &ClientEvent) {
@@ -210,6 +211,17 @@ impl Console {
 }
 
 async fn run_classic(route: &Route, backend: Arc<dyn Backend>, console: &Console) -> ExitCode {
+    tokio::select! {
+        code = classic_until_over(route, backend, console) => code,
+        () = interrupted() => ExitCode::from(INTERRUPTED),
+    }
+}
+
+async fn classic_until_over(
+    route: &Route,
+    backend: Arc<dyn Backend>,
+    console: &Console,
+) -> ExitCode {
     let until = Instant::now() + route.retry_for;
     loop {
         let ending = match route.target.addresses(route.port).await {
@@ -227,7 +239,8 @@ async fn run_classic(route: &Route, backend: Arc<dyn Backend>, console: &Console
                     console.show(&ClientEvent::Tested(tested));
                 };
                 let (transport, backend) = (route.transport, backend.clone());
-                classic::run(&addresses, transport, backend, interrupted(), show).await
+                let for_ever = std::future::pending();
+                classic::run(&addresses, transport, backend, for_ever, show).await
             }
             Err(why) => classic::Ending::Unreachable(why),
         };
@@ -235,9 +248,9 @@ async fn run_classic(route: &Route, backend: Arc<dyn Backend>, console: &Console
             classic::Ending::Finished { winner, client } => {
                 console.bar.finish_and_clear();
                 match winner {
-                    Some(winner) if winner == client => println!("you won"),
-                    Some(winner) => println!("client {winner} finished first"),
-                    None => println!("the server has ended the search"),
+                    Some(winner) if winner == client => say!("you won"),
+                    Some(winner) => say!("client {winner} finished first"),
+                    None => say!("the server has ended the search"),
                 }
                 return ExitCode::SUCCESS;
             }

@@ -2,6 +2,14 @@
 //!
 //! Not part of the library's interface; it lives here so that the programs stay thin.
 
+/// Prints a line. Who reads our output may have had enough, as `head` has: a search goes on without.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+
 pub mod bench;
 pub mod client;
 pub mod devices;

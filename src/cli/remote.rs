@@ -3,7 +3,7 @@
 use super::net_args::{RouteArgs, runtime};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
 use super::{Failure, text};
-use crate::jobs::SumOfSquares;
+use crate::jobs::{MAX_WANTED, SumOfSquares};
 use crate::net::admin::{Admin, AdminError, fits_datagram};
 use crate::net::link::{Route, Target, Transport};
 use crate::proto::{ClientLine, JobLine, Md5Part, Squares, State, Work};
@@ -81,7 +81,7 @@ enum WorkArgs {
         seeds: LayoutChoice,
 
         /// Stop after this many solutions
-        #[arg(long, value_name = "K", default_value_t = 1)]
+        #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_WANTED)))]
         solutions: u32,
     },
     /// The sum of n * n over a range of whole numbers, both ends included
@@ -143,7 +143,9 @@ fn unless<T>(result: Result<T, AdminError>) -> Result<Result<T, ExitCode>, Failu
             eprintln!("error: {error}");
             Ok(Err(ExitCode::from(UNREACHABLE)))
         }
-        Err(error @ AdminError::Refused(_)) => Err(Failure::Work(error.into())),
+        Err(error @ (AdminError::Refused(_) | AdminError::Gone)) => {
+            Err(Failure::Work(error.into()))
+        }
     }
 }
 
@@ -167,12 +169,12 @@ async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {
         route.transport = Transport::Tcp;
     }
     let admin = Admin::new(route);
-    let job = ask!(admin.submit(work, terms.priority));
+    let (job, server) = ask!(admin.submit(work, terms.priority));
     if terms.detach {
         if terms.server.json {
-            println!("{}", json!({ "event": "submitted", "job": job }));
+            say!("{}", json!({ "event": "submitted", "job": job }));
         } else {
-            println!("{job}");
+            say!("{job}");
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -181,7 +183,7 @@ async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {msg}") {
         bar.set_style(style);
     }
-    let line = ask!(admin.wait(job, |line| {
+    let line = ask!(admin.wait((job, server), |line| {
         bar.set_position((1000.0 * (line.done / line.whole.max(1.0)).min(1.0)) as u64);
         bar.set_message(format!("{:.3e} of {:.3e}", line.done, line.whole));
     }));
@@ -209,7 +211,7 @@ impl WorkArgs {
 async fn jobs(server: &ServerArgs) -> Result<ExitCode, Failure> {
     let lines = ask!(server.admin()?.jobs());
     if !server.json {
-        println!("{:>5}  {:<10}{:>4}{:>8}  {:<40}result", "job", "state", "prio", "done", "what");
+        say!("{:>5}  {:<10}{:>4}{:>8}  {:<40}result", "job", "state", "prio", "done", "what");
     }
     for line in &lines {
         print_job(line, server.json);
@@ -226,9 +228,9 @@ async fn status(args: &JobArgs) -> Result<ExitCode, Failure> {
 async fn cancel(args: &JobArgs) -> Result<ExitCode, Failure> {
     ask!(args.server.admin()?.cancel(args.job));
     if args.server.json {
-        println!("{}", json!({ "event": "cancelled", "job": args.job }));
+        say!("{}", json!({ "event": "cancelled", "job": args.job }));
     } else {
-        println!("job {} is cancelled", args.job);
+        say!("job {} is cancelled", args.job);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -236,9 +238,15 @@ async fn cancel(args: &JobArgs) -> Result<ExitCode, Failure> {
 async fn clients(server: &ServerArgs) -> Result<ExitCode, Failure> {
     let lines = ask!(server.admin()?.clients());
     if !server.json {
-        println!(
+        say!(
             "{:>6}  {:<16}{:<22}{:>12}{:>12}{:>10}{:>6}  standing",
-            "client", "name", "address", "says", "proves", "done", "false"
+            "client",
+            "name",
+            "address",
+            "says",
+            "proves",
+            "done",
+            "false"
         );
     }
     for line in &lines {
@@ -277,21 +285,29 @@ fn job_json(event: &str, line: &JobLine) -> serde_json::Value {
 
 fn print_result(line: &JobLine, json: bool) {
     if json {
-        println!("{}", job_json("result", line));
+        say!("{}", job_json("result", line));
     } else if line.result.is_empty() {
-        println!("job {} {}", line.job, state_word(line.state));
+        say!("job {} {}", line.job, state_word(line.state));
     } else {
-        println!("{}", line.result);
+        say!("{}", line.result);
     }
 }
 
 fn print_job(line: &JobLine, json: bool) {
     if json {
-        return println!("{}", job_json("job", line));
+        say!("{}", job_json("job", line));
+        return;
     }
-    let done = format!("{:.1} %", 100.0 * line.done / line.whole.max(1.0));
-    println!(
-        "{:>5}  {:<10}{:>4}{done:>8}  {:<40}{}",
+    // Of a puzzle the whole is what it takes on average: it may take several times as much.
+    let part = 100.0 * line.done / line.whole.max(1.0);
+    let done = if part < 1000.0 { format!("{part:.1} %") } else { format!("{:.0}x", part / 100.0) };
+    let named = line.result.split_whitespace().count();
+    let more = match (line.solutions as usize).saturating_sub(named) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    say!(
+        "{:>5}  {:<10}{:>4} {done:>7}  {:<40}{}{more}",
         line.job,
         state_word(line.state),
         line.priority,
@@ -318,10 +334,11 @@ fn print_client(line: &ClientLine, json: bool) {
             "leases": line.leases,
             "finished": line.finished,
         });
-        return println!("{value}");
+        say!("{value}");
+        return;
     }
     let away = if line.connected { "" } else { ", away" };
-    println!(
+    say!(
         "{:>6}  {:<16}{:<22}{:>12}{:>12}{:>10.2e}{:>6}  {}{away}",
         line.client,
         line.name,

@@ -7,6 +7,9 @@ use super::trust::{Standing, Trust};
 use crate::jobs::JobKind;
 use std::time::Duration;
 
+/// No client does as many units a second, whatever it says.
+const MOST_RATE: u64 = 1_000_000_000_000_000;
+
 /// A client that has joined and is not gone.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
@@ -22,6 +25,8 @@ pub(super) struct Client {
     pub(super) leases: Vec<LeaseId>,
     pub(super) requests: Requests,
     paces: [Pace; JobKind::ALL.len()],
+    /// What it worked on last.
+    last_kind: JobKind,
     /// The part of it in the team's rates.
     rates: [u64; JobKind::ALL.len()],
     /// Until when its work is in its pace. It works on one lease after the other, of whatever
@@ -41,7 +46,7 @@ impl Client {
             kinds[kind.index()] = true;
         }
         let hints = JobKind::ALL.map(|kind| match kind {
-            JobKind::Md5Search => join.rate_hint,
+            JobKind::Md5Search => join.rate_hint.min(MOST_RATE),
             JobKind::SumOfSquares => 0,
         });
         Self {
@@ -57,6 +62,7 @@ impl Client {
             leases: Vec::new(),
             requests: Requests::default(),
             paces: hints.map(Pace::new),
+            last_kind: JobKind::Md5Search,
             rates: JobKind::ALL
                 .map(|kind| if kinds[kind.index()] { hints[kind.index()] } else { 0 }),
             worked_until: now,
@@ -81,8 +87,9 @@ impl Client {
         &mut self.paces[kind.index()]
     }
 
-    pub(super) fn search_pace(&self) -> &Pace {
-        &self.paces[JobKind::Md5Search.index()]
+    /// Its pace at what it worked on last.
+    pub(super) fn last_pace(&self) -> &Pace {
+        &self.paces[self.last_kind.index()]
     }
 
     /// Units a second, as they are counted in the team's rate.
@@ -100,7 +107,11 @@ impl Client {
         let time = now.saturating_sub(self.worked_until);
         self.begin(now);
         self.paces[kind.index()].note(time, claimed, proved);
-        self.rates[kind.index()] = self.paces[kind.index()].rate();
+        self.last_kind = kind;
+        // One outside the leases is no part of the team.
+        if self.can(kind) {
+            self.rates[kind.index()] = self.paces[kind.index()].rate().min(MOST_RATE);
+        }
     }
 
     /// Its rates count no longer.
@@ -205,6 +216,10 @@ impl ClientTable {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ClientId, &Client)> {
-        self.clients.iter().map(|(&id, client)| (id, client))
+        self.iter_from(ClientId(0))
+    }
+
+    pub(super) fn iter_from(&self, from: ClientId) -> impl Iterator<Item = (ClientId, &Client)> {
+        self.clients.range(from..).map(|(&id, client)| (id, client))
     }
 }

@@ -1,6 +1,6 @@
 //! A job under way: its coverage, and the order in which jobs take turns.
 
-use super::event::{JobEnd, JobId, LeaseId};
+use super::event::{ClientId, JobEnd, JobId, LeaseId};
 use crate::jobs::{Job, JobKind, JobSpec};
 use crate::span::{Span, SpanSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) free: SpanSet,
     pub(super) done: SpanSet,
     pub(super) leased: u128,
+    /// Clients that have had a lease of it, and are here.
+    pub(super) workers: BTreeSet<ClientId>,
     /// Its leases by the time at which they should be through.
     pub(super) due: BTreeSet<(Duration, LeaseId)>,
     /// How much of its turns it has had, and whether it is in the queue for the next.
@@ -92,6 +94,7 @@ impl JobTable {
             free,
             done: SpanSet::new(),
             leased: 0,
+            workers: BTreeSet::new(),
             due: BTreeSet::new(),
             pass: self.now,
             queued: false,
@@ -116,7 +119,11 @@ impl JobTable {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (JobId, &Entry)> {
-        self.jobs.iter().map(|(&id, entry)| (id, entry))
+        self.iter_from(JobId(0))
+    }
+
+    pub(super) fn iter_from(&self, from: JobId) -> impl Iterator<Item = (JobId, &Entry)> {
+        self.jobs.range(from..).map(|(&id, entry)| (id, entry))
     }
 
     /// Jobs that have not ended.

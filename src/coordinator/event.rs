@@ -229,7 +229,7 @@ pub enum Event {
         job: JobId,
         /// How.
         end: JobEnd,
-        /// Every client that held a lease of it, once.
+        /// Every client that is here and has ever held a lease of it.
         holders: Vec<ClientId>,
     },
     /// Push: this lease is over, stop working on it.

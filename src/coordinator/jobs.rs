@@ -66,12 +66,11 @@ impl Coordinator {
     fn end_job(&mut self, now: Duration, job: JobId, end: JobEnd) {
         self.jobs.end(now, job, end);
         let due = self.jobs.find(job).map(|entry| entry.due.clone()).unwrap_or_default();
-        let mut holders = Vec::new();
         for (_, lease) in due {
-            holders.extend(self.close(lease).map(|lease| lease.client));
+            self.close(lease);
         }
-        holders.sort_unstable();
-        holders.dedup();
+        let workers = self.jobs.find_mut(job).map(|entry| std::mem::take(&mut entry.workers));
+        let holders = workers.into_iter().flatten().collect();
         self.events.push_back(Event::JobEnded { job, end, holders });
     }
 }

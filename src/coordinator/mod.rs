@@ -229,6 +229,11 @@ impl Coordinator {
         for lease in client.leases.clone() {
             self.close(lease);
         }
+        for job in self.jobs.active().clone() {
+            if let Some(entry) = self.jobs.find_mut(job) {
+                entry.workers.remove(&id);
+            }
+        }
         self.parked.remove(&id);
         self.drop_rates(id);
         if let Some(client) = self.clients.remove(id) {

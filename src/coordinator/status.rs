@@ -88,9 +88,9 @@ pub struct ClientStatus {
     pub finished_leases: u64,
     /// Units that were counted on its reports.
     pub units: u128,
-    /// Nonces a second, as it says.
+    /// Units a second of the kind of job that it worked on last, as it says.
     pub claimed_rate: u64,
-    /// Nonces a second, as its shares prove.
+    /// The same, as its shares or checked results prove.
     pub proved_rate: u64,
     /// Hits and shares that were none.
     pub false_claims: u32,
@@ -114,6 +114,16 @@ impl Coordinator {
     /// Every job, those that ended recently included, oldest first.
     pub fn jobs(&self) -> Vec<JobStatus> {
         self.jobs.iter().map(|(id, entry)| status_of(id, entry)).collect()
+    }
+
+    /// At most `most` jobs, oldest first, from number `from` on.
+    pub fn jobs_from(&self, from: JobId, most: usize) -> Vec<JobStatus> {
+        self.jobs.iter_from(from).take(most).map(|(id, entry)| status_of(id, entry)).collect()
+    }
+
+    /// What a job is.
+    pub fn spec(&self, id: JobId) -> Option<&JobSpec> {
+        self.jobs.find(id).map(|entry| entry.job.spec())
     }
 
     /// One job.
@@ -142,6 +152,12 @@ impl Coordinator {
         self.clients.iter().map(|(id, client)| client_status(id, client)).collect()
     }
 
+    /// At most `most` clients, in the order of joining, from number `from` on.
+    pub fn clients_from(&self, from: ClientId, most: usize) -> Vec<ClientStatus> {
+        let clients = self.clients.iter_from(from).take(most);
+        clients.map(|(id, client)| client_status(id, client)).collect()
+    }
+
     /// One client.
     pub fn client(&self, id: ClientId) -> Option<ClientStatus> {
         self.clients.find(id).map(|client| client_status(id, client))
@@ -167,7 +183,7 @@ fn status_of(id: JobId, entry: &Entry) -> JobStatus {
 }
 
 fn client_status(id: ClientId, client: &Client) -> ClientStatus {
-    let search = client.search_pace();
+    let pace = client.last_pace();
     ClientStatus {
         id,
         name: client.name.to_string(),
@@ -180,8 +196,8 @@ fn client_status(id: ClientId, client: &Client) -> ClientStatus {
         leases: client.leases.len(),
         finished_leases: client.finished_leases,
         units: client.units,
-        claimed_rate: search.rate(),
-        proved_rate: search.proved_rate(),
+        claimed_rate: pace.rate(),
+        proved_rate: pace.proved_rate(),
         false_claims: client.trust.false_claims(),
         standing: client.trust.standing(),
     }

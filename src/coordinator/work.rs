@@ -183,6 +183,7 @@ impl Coordinator {
         });
         if let Some(entry) = self.jobs.find_mut(job) {
             entry.due.insert((due, id));
+            entry.workers.insert(client);
         }
         self.parked.remove(&client);
         self.enlist(now, client, id);

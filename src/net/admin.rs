@@ -22,6 +22,9 @@ pub enum AdminError {
     /// The server was not there.
     #[error("the server is out of reach: {0}")]
     Unreachable(String),
+    /// Another server is there now.
+    #[error("the server was started anew, and with it the job is gone: submit it again")]
+    Gone,
 }
 
 /// A server to ask things of.
@@ -35,14 +38,14 @@ impl Admin {
         Self { link: Link::start(route, None).0 }
     }
 
-    /// Submits a job; returns its number.
+    /// Submits a job; returns its number, and the instance of the server that has it.
     ///
     /// # Errors
     /// The server takes it not, or is not there.
-    pub async fn submit(&self, work: Work, priority: u32) -> Result<u64, AdminError> {
+    pub async fn submit(&self, work: Work, priority: u32) -> Result<(u64, u64), AdminError> {
         let call = Call::Submit(Submit { key: random_key(), work, priority });
         match self.call(call).await? {
-            Answer::Submitted(job) => Ok(job),
+            Answer::Submitted { job, server } => Ok((job, server)),
             _ => Err(confused()),
         }
     }
@@ -52,7 +55,12 @@ impl Admin {
     /// # Errors
     /// There is no such job, or the server is not there.
     pub async fn job(&self, job: u64) -> Result<JobLine, AdminError> {
-        match self.call(Call::Job(job)).await? {
+        self.job_from(job, 0).await
+    }
+
+    /// The same, its result from solution `offset` on.
+    async fn job_from(&self, job: u64, offset: u32) -> Result<JobLine, AdminError> {
+        match self.call(Call::Job { job, offset }).await? {
             Answer::Jobs(mut lines, _) if lines.len() == 1 => Ok(lines.remove(0)),
             _ => Err(confused()),
         }
@@ -63,21 +71,37 @@ impl Admin {
     /// # Errors
     /// There is no such job, or the server is not there.
     pub async fn describe(&self, job: u64) -> Result<JobSpec, AdminError> {
-        self.watched(describe(&self.link, job)).await
+        self.watched(describe(&self.link, None, job)).await
     }
 
-    /// Waits until a job has ended; `show` is told how it stands meanwhile.
+    /// Waits until a job of the server with this instance has ended; `show` is told how it stands
+    /// meanwhile. The line that is returned has the whole result.
     ///
     /// # Errors
-    /// There is no such job, or the server is not there.
-    pub async fn wait(&self, job: u64, show: impl Fn(&JobLine)) -> Result<JobLine, AdminError> {
+    /// There is no such job, or the server is not there, or another one.
+    pub async fn wait(
+        &self,
+        (job, server): (u64, u64),
+        show: impl Fn(&JobLine),
+    ) -> Result<JobLine, AdminError> {
+        let check = |line: JobLine| (line.server == server).then_some(line).ok_or(AdminError::Gone);
         loop {
-            let line = self.job(job).await?;
+            let mut line = check(self.job(job).await?)?;
             show(&line);
-            if !matches!(line.state, State::Waiting | State::Running) {
-                return Ok(line);
+            if matches!(line.state, State::Waiting | State::Running) {
+                tokio::time::sleep(LOOK).await;
+                continue;
             }
-            tokio::time::sleep(LOOK).await;
+            let mut seeds = line.result.split(' ').filter(|seed| !seed.is_empty()).count() as u32;
+            while seeds < line.solutions {
+                let more = check(self.job_from(job, seeds).await?)?.result;
+                if more.is_empty() {
+                    break;
+                }
+                seeds += more.split(' ').count() as u32;
+                line.result = line.result + " " + &more;
+            }
+            return Ok(line);
         }
     }
 

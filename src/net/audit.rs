@@ -25,16 +25,15 @@ pub(super) async fn run(
             hub.audited(&audit.compare([]));
             continue;
         }
-        let backend = backend.clone();
+        let (backend, dropped) = (backend.clone(), audit.compare([]));
         let began = tokio::time::Instant::now();
         let work = move || match backend {
             // A backend that has failed finds nothing, and proves nothing against anyone.
             Some(backend) => examine(&audit, &*backend).unwrap_or_else(|_| audit.compare([])),
             None => audit.run(),
         };
-        if let Ok(result) = tokio::task::spawn_blocking(work).await {
-            hub.audited(&result);
-        }
+        // A panic is a bug of the backend, and proves nothing against anyone either.
+        hub.audited(&tokio::task::spawn_blocking(work).await.unwrap_or(dropped));
         tokio::time::sleep(began.elapsed() * REST).await;
     }
 }

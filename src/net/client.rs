@@ -149,9 +149,9 @@ fn start_searcher(
 
 type Key = (u32, u64);
 
-/// A lease with what is known of its job, or when to ask again.
+/// A lease with what is known of its job and the server's instance, or when to ask again.
 enum Asked {
-    Lease(Grant, JobSpec),
+    Lease(Grant, JobSpec, u64),
     Wait(Duration),
 }
 
@@ -202,7 +202,10 @@ impl Engine {
     /// Asks for a lease if the backend would soon be without.
     fn fill(&mut self) {
         if self.wants_more() && Instant::now() >= self.not_before {
-            self.asks.spawn(ask(self.link.clone(), self.server, self.jobs.clone()));
+            // Before the first welcome there is nobody to ask.
+            if let Some(server) = self.server {
+                self.asks.spawn(ask(self.link.clone(), server, self.jobs.clone()));
+            }
         }
     }
 
@@ -239,8 +242,11 @@ impl Engine {
         match news {
             News::Over(over) => {
                 self.drop_job(over.job);
-                show(ClientEvent::Over(over.clone()));
-                self.once.then_some(Ending::Over(over, self.client))
+                if self.once {
+                    return Some(Ending::Over(over, self.client));
+                }
+                show(ClientEvent::Over(over));
+                None
             }
             News::Closing(over) => Some(Ending::Over(over, self.client)),
             News::Wake => {
@@ -264,6 +270,7 @@ impl Engine {
 
     fn drop_job(&mut self, job: u64) {
         self.jobs.remove(&job);
+        self.shown.remove(&job);
         for task in self.tasks.values().filter(|task| task.grant.job == job) {
             task.abandon();
         }
@@ -276,7 +283,9 @@ impl Engine {
     ) -> Option<Ending> {
         match asked {
             Ok(Asked::Wait(time)) => self.not_before = Instant::now() + time,
-            Ok(Asked::Lease(grant, spec)) => {
+            // The server may have been replaced since.
+            Ok(Asked::Lease(.., server)) if self.server != Some(server) => {}
+            Ok(Asked::Lease(grant, spec, server)) => {
                 if self.shown.insert(grant.job) {
                     show(ClientEvent::Job(grant.job, spec.clone()));
                 }
@@ -284,7 +293,7 @@ impl Engine {
                 let key = (grant.lease, grant.epoch);
                 // A repeated request gives the lease that is worked on already.
                 if !self.tasks.contains_key(&key) {
-                    self.begin(key, Task::new(grant, spec));
+                    self.begin(key, Task::new(grant, spec, server));
                 }
             }
             Err(LinkError::OtherServer | LinkError::Ended) => self.pause(),
@@ -345,36 +354,35 @@ impl Engine {
     }
 }
 
-/// Asks for a lease, and for the description of its job where that is new. `jobs` are those of
-/// `server`: what was asked while the connection was away may be granted by another, whose jobs have
-/// the same numbers.
-async fn ask(
-    link: Link,
-    server: Option<u64>,
-    jobs: HashMap<u64, JobSpec>,
-) -> Result<Asked, LinkError> {
-    let grant = match link.call(Call::Ask).await? {
+/// Asks `server`, whose `jobs` are known, for a lease, and for the description of its job where that is
+/// new. Another server's jobs have the same numbers, so it is never asked in its place.
+async fn ask(link: Link, server: u64, jobs: HashMap<u64, JobSpec>) -> Result<Asked, LinkError> {
+    let grant = match link.call_at(server, Call::Ask).await? {
         Answer::Grant(grant) => grant,
         Answer::Wait(time) => return Ok(Asked::Wait(time)),
         _ => return Err(LinkError::Ended),
     };
-    let still_there = match &*link.status().borrow() {
-        Status::Up(Some(welcome)) => server == Some(welcome.server),
-        _ => false,
-    };
-    if let Some(spec) = jobs.get(&grant.job).filter(|_| still_there) {
-        return Ok(Asked::Lease(grant, spec.clone()));
+    if let Some(spec) = jobs.get(&grant.job) {
+        return Ok(Asked::Lease(grant, spec.clone(), server));
     }
-    let spec = describe(&link, grant.job).await?;
-    Ok(Asked::Lease(grant, spec))
+    let spec = describe(&link, Some(server), grant.job).await?;
+    Ok(Asked::Lease(grant, spec, server))
 }
 
 /// What a job is; a long string comes in parts.
-pub(super) async fn describe(link: &Link, job: u64) -> Result<JobSpec, LinkError> {
+pub(super) async fn describe(
+    link: &Link,
+    server: Option<u64>,
+    job: u64,
+) -> Result<JobSpec, LinkError> {
     let malformed = |text: String| Refused { reason: Reason::Malformed, text };
     let mut digits = String::new();
     loop {
-        let answer = link.call(Call::Describe { job, offset: digits.len() }).await?;
+        let call = Call::Describe { job, offset: digits.len() };
+        let answer = match server {
+            Some(server) => link.call_at(server, call).await?,
+            None => link.call(call).await?,
+        };
         let work = match answer {
             Answer::Description { job: described, work } if described == job => work,
             _ => return Err(malformed("no description of the job came".into()).into()),

@@ -26,13 +26,14 @@ impl Grudges {
 
     /// A client at `address` has lost its trust.
     pub(super) fn note(&mut self, address: IpAddr, now: Duration) {
-        if self.offences.len() == MOST_ADDRESSES {
+        let address = network(address);
+        if self.offences.len() == MOST_ADDRESSES && !self.offences.contains_key(&address) {
             let oldest = self.offences.iter().min_by_key(|(_, times)| times.last().copied());
             if let Some(oldest) = oldest.map(|(&address, _)| address) {
                 self.offences.remove(&oldest);
             }
         }
-        let times = self.offences.entry(network(address)).or_default();
+        let times = self.offences.entry(address).or_default();
         if times.len() == MOST {
             times.remove(0);
         }
@@ -48,7 +49,7 @@ impl Grudges {
 }
 
 /// What one owner has: an IPv4 address, or the 2^64 addresses of an IPv6 network.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

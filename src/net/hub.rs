@@ -17,6 +17,7 @@ use crate::proto::{
     Answer, Call, Hello, News, Notice, Over, Reason, Refused, Reply, Request, Welcome, negotiate,
 };
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
@@ -61,6 +62,8 @@ pub struct Hub {
     state: Mutex<State>,
     began: Instant,
     events: mpsc::UnboundedSender<ServerEvent>,
+    /// The second in which a classic client said something last, and how many lines came in it.
+    said: AtomicU64,
     audits: mpsc::UnboundedSender<Audit>,
     /// Rung when a visitor by datagram is to be told something.
     pub(super) shared_bell: Notify,
@@ -71,6 +74,14 @@ pub struct Hub {
 /// Said to newcomers from an address whose clients have lost their trust.
 const BARRED: &str = "several clients of this address have lost the server's trust; what they \
                       did wrong is in `seedrush clients`; try again in an hour";
+
+/// Lines of classic clients that are shown in a second.
+const MOST_SAID: u64 = 500;
+
+/// Clients of one address: more than any network behind one address has, and far from what would
+/// fill the house. This machine's own are not counted.
+const MOST_PER_ADDRESS: usize = 4096;
+const CROWDED: &str = "too many clients at this address";
 
 /// What the hub hands to whoever shows and audits.
 pub(super) struct Outlets {
@@ -98,6 +109,7 @@ impl Hub {
             }),
             began: Instant::now(),
             events: event_sender,
+            said: AtomicU64::new(0),
             audits: audit_sender,
             shared_bell: Notify::new(),
             closing_bell: Notify::new(),
@@ -208,8 +220,12 @@ impl Hub {
     /// A client of the classic protocol: it is shown, claims seeds, and is lent nothing.
     pub(super) fn join_classic(&self, sender: &Sender) -> Result<ClientId, String> {
         let mut state = self.state();
-        if state.grudges.bars(sender.address.ip(), self.began.elapsed()) {
+        let address = sender.address.ip();
+        if state.grudges.bars(address, self.began.elapsed()) {
             return Err(BARRED.into());
+        }
+        if state.visitors.at(address) >= MOST_PER_ADDRESS {
+            return Err(CROWDED.into());
         }
         let join = Join {
             session: u128::from(random()) << 64 | u128::from(random()),
@@ -222,7 +238,7 @@ impl Hub {
         };
         let now = self.began.elapsed();
         let joined = state.coordinator.join(now, join).map_err(|error| error.to_string())?;
-        state.visitors.welcome(joined.client, sender.doorbell.clone());
+        state.visitors.welcome(joined.client, address, sender.doorbell.clone());
         self.drain(&mut state);
         Ok(joined.client)
     }
@@ -246,8 +262,22 @@ impl Hub {
 
     /// Something to show.
     pub(super) fn show(&self, event: ServerEvent) {
+        // What strangers say without end is not worth anyone's memory or disk.
+        if matches!(event, ServerEvent::Said(..)) && !self.may_be_said() {
+            return;
+        }
         // Nobody listens when the server is about to end.
         let _ = self.events.send(event);
+    }
+
+    /// Counts a line of a classic client; whether it is one of those that are shown.
+    fn may_be_said(&self) -> bool {
+        let second = self.began.elapsed().as_secs();
+        let counted = self.said.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |said| {
+            let lines = if said >> 32 == second { said & u64::from(u32::MAX) } else { 0 };
+            (lines < MOST_SAID).then_some(second << 32 | (lines + 1))
+        });
+        counted.is_ok()
     }
 
     pub(super) fn audited(&self, result: &AuditResult) {
@@ -275,6 +305,9 @@ impl Hub {
         if new && state.grudges.bars(sender.address.ip(), now) {
             return refused(Reason::Banned, BARRED);
         }
+        if new && state.visitors.at(sender.address.ip()) >= MOST_PER_ADDRESS {
+            return refused(Reason::Full, CROWDED);
+        }
         let join = Join {
             session,
             name: hello.name,
@@ -287,7 +320,8 @@ impl Hub {
         match state.coordinator.join(now, join) {
             Ok(joined) => {
                 *client = Some(joined.client);
-                let session = state.visitors.welcome(joined.client, sender.doorbell.clone());
+                let (address, doorbell) = (sender.address.ip(), sender.doorbell.clone());
+                let session = state.visitors.welcome(joined.client, address, doorbell);
                 Answer::Welcome(Welcome {
                     version,
                     client: joined.client.0,
@@ -321,7 +355,7 @@ impl Hub {
                 refused(Reason::Unknown, &format!("there is no job {job} that could be ended"))
             }
             (Call::Jobs(offset), _) => lists::jobs(coordinator, offset, roomy),
-            (Call::Job(job), _) => lists::job(coordinator, JobId(job)),
+            (Call::Job { job, offset }, _) => lists::job(coordinator, JobId(job), offset),
             (Call::Clients(offset), _) => lists::clients(coordinator, offset, roomy),
             (_, None) => refused(Reason::Session, "say hello first"),
             (Call::Ask, Some(client)) => match coordinator.request(now, client, number) {
@@ -377,9 +411,9 @@ impl Hub {
             }
             Event::Distrusted(id, reason) | Event::Banned(id, reason) => {
                 self.show(ServerEvent::Distrusted(id.0, reason.to_string()));
-                let address = state.coordinator.client(id).map(|client| client.address);
-                if let Some(Ok(address)) = address.map(|address| address.parse::<SocketAddr>()) {
-                    state.grudges.note(address.ip(), self.began.elapsed());
+                // Once for each client: one that has lost its trust may be banned yet.
+                if let Some(address) = state.visitors.offended(id) {
+                    state.grudges.note(address, self.began.elapsed());
                 }
                 self.nudge(state, id, News::Wake);
             }

@@ -1,7 +1,7 @@
 //! Jobs and clients as lines of lists, a page at a time.
 
 use super::hub::refused;
-use crate::coordinator::{ClientStatus, Coordinator, JobEnd, JobId, JobStatus, Standing};
+use crate::coordinator::{ClientId, ClientStatus, Coordinator, JobEnd, JobId, JobStatus, Standing};
 use crate::jobs::{JobResult, JobSpec};
 use crate::proto::{
     Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, Reason, State, cleaned,
@@ -18,33 +18,38 @@ fn per_page(roomy: bool) -> usize {
     if roomy { LINES_PER_FRAME } else { LINES_PER_DATAGRAM }
 }
 
+/// From the job with number `offset` on; numbers are what tells pages apart, since jobs come and go.
 pub(super) fn jobs(coordinator: &Coordinator, offset: u32, roomy: bool) -> Answer {
-    let all = coordinator.jobs();
-    let (page, next) = page(&all, offset, per_page(roomy));
-    Answer::Jobs(page.iter().map(|status| job_line(coordinator, status)).collect(), next)
+    let most = per_page(roomy);
+    let mut page = coordinator.jobs_from(JobId(offset.into()), most + 1);
+    let next = next(most, &mut page, |status| status.id.0);
+    Answer::Jobs(page.iter().map(|status| job_line(coordinator, status, 0)).collect(), next)
 }
 
-pub(super) fn job(coordinator: &Coordinator, job: JobId) -> Answer {
+pub(super) fn job(coordinator: &Coordinator, job: JobId, offset: u32) -> Answer {
     match coordinator.job(job) {
-        Some(status) => Answer::Jobs(vec![job_line(coordinator, &status)], 0),
+        Some(status) => Answer::Jobs(vec![job_line(coordinator, &status, offset)], 0),
         None => refused(Reason::Unknown, &format!("there is no job {job}")),
     }
 }
 
+/// From the client with number `offset` on.
 pub(super) fn clients(coordinator: &Coordinator, offset: u32, roomy: bool) -> Answer {
-    let all = coordinator.clients();
-    let (page, next) = page(&all, offset, per_page(roomy));
+    let most = per_page(roomy);
+    let mut page = coordinator.clients_from(ClientId(offset.into()), most + 1);
+    let next = next(most, &mut page, |status| status.id.0);
     Answer::Clients(page.iter().map(client_line).collect(), next)
 }
 
-/// The lines from `offset` on, and where the next page begins (0: nowhere).
-fn page<T>(all: &[T], offset: u32, most: usize) -> (&[T], u32) {
-    let from = (offset as usize).min(all.len());
-    let to = (from + most).min(all.len());
-    (&all[from..to], if to < all.len() { to as u32 } else { 0 })
+/// Cuts a page to `most` lines; the number at which the next one begins (0: nowhere).
+fn next<T>(most: usize, page: &mut Vec<T>, number: impl Fn(&T) -> u64) -> u32 {
+    let next = page.get(most).map_or(0, number);
+    page.truncate(most);
+    // Beyond four billion clients the list ends.
+    u32::try_from(next).unwrap_or(0)
 }
 
-fn job_line(coordinator: &Coordinator, status: &JobStatus) -> JobLine {
+fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: u32) -> JobLine {
     let state = match status.ended {
         Some((_, JobEnd::Finished { .. })) => State::Finished,
         Some((_, JobEnd::Exhausted)) => State::Exhausted,
@@ -60,7 +65,6 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus) -> JobLine {
         JobSpec::Md5Search(search) => search.puzzle().difficulty().expected_work(),
         JobSpec::SumOfSquares(_) => status.whole as f64,
     };
-    let ended = matches!(state, State::Finished);
     JobLine {
         job: status.id.0,
         title: cleaned(&status.spec.to_string(), MAX_TITLE),
@@ -70,18 +74,31 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus) -> JobLine {
         rate: 0.0,
         priority: status.priority,
         winner,
-        result: if ended { result(coordinator, status.id) } else { String::new() },
+        result: result(coordinator, status, offset as usize),
+        solutions: u32::try_from(status.solutions.len()).unwrap_or(u32::MAX),
+        server: coordinator.instance(),
     }
 }
 
-fn result(coordinator: &Coordinator, job: JobId) -> String {
-    match coordinator.result(job) {
+/// What has come of a job: its solutions from `offset` on, as many as fit, or a finished sum.
+fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize) -> String {
+    match coordinator.result(status.id) {
         Some(JobResult::Md5Search { solutions, .. }) => {
-            let seeds: Vec<_> = solutions.iter().map(|solution| solution.seed.as_str()).collect();
-            cleaned(&seeds.join(" "), MAX_RESULT)
+            let mut text = String::new();
+            for solution in solutions.iter().skip(offset) {
+                let blank = if text.is_empty() { "" } else { " " };
+                if text.len() + blank.len() + solution.seed.len() > MAX_RESULT {
+                    break;
+                }
+                text += blank;
+                text += &solution.seed;
+            }
+            text
         }
-        Some(JobResult::SumOfSquares(sum)) => sum.to_string(),
-        None => String::new(),
+        Some(JobResult::SumOfSquares(sum)) if status.ended.is_some() && status.free == 0 => {
+            sum.to_string()
+        }
+        _ => String::new(),
     }
 }
 

@@ -32,10 +32,10 @@ pub(super) fn spec_of(work: &Work) -> Result<JobSpec, String> {
 
 /// A job's description from digit `offset` of its string on.
 pub(super) fn describe(coordinator: &Coordinator, job: JobId, offset: usize) -> Answer {
-    let Some(status) = coordinator.job(job) else {
+    let Some(spec) = coordinator.spec(job) else {
         return refused(Reason::Unknown, &format!("there is no job {job}"));
     };
-    Answer::Description { job: job.0, work: work_of(&status.spec, offset, MAX_PART_DIGITS) }
+    Answer::Description { job: job.0, work: work_of(spec, offset, MAX_PART_DIGITS) }
 }
 
 /// `spec` on the wire, with up to `most` digits of its string.
@@ -61,7 +61,7 @@ pub(super) fn submit(
     spec: JobSpec,
 ) -> Answer {
     match coordinator.submit(now, u128::from_be_bytes(submit.key), spec, submit.priority) {
-        Ok(job) => Answer::Submitted(job.0),
+        Ok(job) => Answer::Submitted { job: job.0, server: coordinator.instance() },
         Err(error) => refused(Reason::Full, &error.to_string()),
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn report(
     progress: Progress,
 ) -> Answer {
     let job = JobId(progress.job);
-    let Some(status) = coordinator.job(job) else {
+    let Some(kind) = coordinator.spec(job).map(JobSpec::kind) else {
         // Forgotten long ago, or never there: whatever the lease was, it is over.
         return Answer::Verdict(proto::Verdict {
             lease: None,
@@ -82,7 +82,7 @@ pub(super) fn report(
             job_end: Some(proto::JobEnd::Cancelled),
         });
     };
-    let outcome = match status.spec.kind() {
+    let outcome = match kind {
         JobKind::Md5Search => Outcome::Md5Search { hits: progress.hits, shares: progress.shares },
         JobKind::SumOfSquares => Outcome::SumOfSquares(BigUint::from_bytes_be(&progress.sum)),
     };
@@ -178,6 +178,6 @@ pub(super) fn over(coordinator: &Coordinator, job: JobId, end: JobEnd) -> proto:
         job: job.0,
         end: Some(end_of(end)),
         winner,
-        seed: solutions.first().map(|solution| solution.seed.clone()).unwrap_or_default(),
+        seed: solutions.last().map(|solution| solution.seed.clone()).unwrap_or_default(),
     }
 }

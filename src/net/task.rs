@@ -25,6 +25,8 @@ const WATCH: Duration = Duration::from_millis(200);
 /// A lease that is worked on, or waits for it, or for its last report.
 pub(super) struct Task {
     pub(super) grant: Grant,
+    /// The instance that has lent it.
+    server: u64,
     spec: JobSpec,
     work: Work,
     /// Nothing more of it is wanted.
@@ -46,7 +48,7 @@ struct Sum {
 }
 
 impl Task {
-    pub(super) fn new(grant: Grant, spec: JobSpec) -> Arc<Self> {
+    pub(super) fn new(grant: Grant, spec: JobSpec, server: u64) -> Arc<Self> {
         let work = match &spec {
             JobSpec::Md5Search(search) => {
                 let target = search.puzzle().difficulty().bits();
@@ -60,6 +62,7 @@ impl Task {
         };
         Arc::new(Self {
             grant,
+            server,
             spec,
             work,
             over: AtomicBool::new(false),
@@ -207,7 +210,8 @@ pub(super) async fn report(task: Arc<Task>, link: Link) -> Result<Reported, Link
             let searched = reporter.task.is_searched();
             let Some(progress) = reporter.next(searched) else { break };
             let hits = progress.hits.len();
-            let answer = link.call(Call::Progress(progress)).await?;
+            let server = reporter.task.server;
+            let answer = link.call_at(server, Call::Progress(progress)).await?;
             let Answer::Verdict(verdict) = answer else { return Err(LinkError::Ended) };
             total.false_hits += verdict.false_hits;
             total.solutions += hits as u32;
@@ -307,7 +311,8 @@ impl Reporter {
             sum.parts.pop_front();
         }
         let (mut to, mut total) = (self.done, BigUint::ZERO);
-        for (span, part) in &sum.parts {
+        // What was cut off is another's: it is added up for nothing.
+        for (span, part) in sum.parts.iter().take_while(|(span, _)| span.start() < self.end) {
             let wanted = Span::new(span.start().max(self.done), span.end().min(self.end));
             // Where the server has moved the end, a part of a part is wanted.
             total += if wanted == *span { part.clone() } else { SumOfSquares::add_up(wanted) };
@@ -326,6 +331,39 @@ impl Reporter {
             hits: Vec::new(),
             shares: Vec::new(),
             sum: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_whose_end_was_moved_is_reported_to_the_new_end() {
+        let span = Span::new(10, 70);
+        let grant = Grant {
+            lease: 1,
+            epoch: 1,
+            job: 1,
+            span,
+            share_bits: None,
+            wanted: 0,
+            patience: Duration::from_secs(1),
+        };
+        let spec = JobSpec::SumOfSquares(SumOfSquares::new(0, 1000).unwrap());
+        let task = Task::new(grant, spec, 1);
+        let Work::Sum(sum) = &task.work else { panic!("a search") };
+        let parts = [(10, 20), (20, 40), (40, 60)].map(|(from, to)| Span::new(from, to));
+        lock(sum).parts = parts.map(|part| (part, SumOfSquares::add_up(part))).into();
+        for end in [15, 20, 33, 60, 70] {
+            let mut reporter =
+                Reporter { task: task.clone(), done: 10, end, sent_hits: Vec::new(), told: false };
+            let progress = reporter.next(false).unwrap();
+            let wanted = Span::new(10, end.min(60));
+            assert_eq!(progress.done, wanted);
+            assert_eq!(BigUint::from_bytes_be(&progress.sum), SumOfSquares::add_up(wanted));
+            lock(sum).parts = parts.map(|part| (part, SumOfSquares::add_up(part))).into();
         }
     }
 }

@@ -100,8 +100,6 @@ struct Peer {
     client: ClientId,
     address: SocketAddr,
     replies: VecDeque<(u64, Vec<u8>)>,
-    /// Requests up to this number are too old to be answered.
-    floor: u64,
     next_push: Instant,
     push_pause: Duration,
 }
@@ -112,17 +110,15 @@ impl Peer {
             client,
             address,
             replies: VecDeque::new(),
-            floor: 0,
             next_push: Instant::now(),
             push_pause: FIRST_PUSH,
         }
     }
 
     fn keep(&mut self, number: u64, reply: Vec<u8>) {
-        if self.replies.len() == KEPT_REPLIES
-            && let Some((oldest, _)) = self.replies.pop_front()
-        {
-            self.floor = self.floor.max(oldest);
+        // What is older is answered anew: every request may be repeated.
+        if self.replies.len() == KEPT_REPLIES {
+            self.replies.pop_front();
         }
         self.replies.push_back((number, reply));
     }
@@ -190,9 +186,6 @@ impl Server<'_> {
         peer.address = from;
         if let Some((_, reply)) = peer.replies.iter().find(|(kept, _)| *kept == number) {
             return Some(reply.clone());
-        }
-        if number <= peer.floor {
-            return None;
         }
         let sender = Sender { address: from, doorbell: Doorbell::Shared };
         let reply = self.hub.handle(&sender, &mut Some(client), request);

@@ -1,9 +1,11 @@
 //! Clients that have said hello, and what they are still to be told.
 
+use super::grudges::network;
 use super::random;
 use crate::coordinator::ClientId;
 use crate::proto::{News, Notice};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -27,6 +29,10 @@ impl Doorbell {
 
 struct Visitor {
     session: u64,
+    /// Where it joined from.
+    address: IpAddr,
+    /// Whether it is known to have lost the server's trust.
+    offended: bool,
     doorbell: Doorbell,
     /// Numbered, not yet acknowledged.
     notices: VecDeque<Notice>,
@@ -41,12 +47,14 @@ pub(super) struct Visitors {
     by_client: HashMap<ClientId, Visitor>,
     sessions: HashMap<u64, ClientId>,
     /// Visitors by datagram with something to be told.
-    ringing: VecDeque<ClientId>,
+    ringing: BTreeSet<ClientId>,
+    /// How many there are by address, this machine's own left out.
+    crowds: HashMap<IpAddr, usize>,
 }
 
 impl Visitors {
     /// Notes how a client is reached from now on; returns its session.
-    pub(super) fn welcome(&mut self, client: ClientId, doorbell: Doorbell) -> u64 {
+    pub(super) fn welcome(&mut self, client: ClientId, address: IpAddr, doorbell: Doorbell) -> u64 {
         if let Some(visitor) = self.by_client.get_mut(&client) {
             visitor.doorbell = doorbell;
             return visitor.session;
@@ -54,8 +62,13 @@ impl Visitors {
         // 0 means "none".
         let session = random().max(1);
         self.sessions.insert(session, client);
+        if !address.to_canonical().is_loopback() {
+            *self.crowds.entry(network(address)).or_default() += 1;
+        }
         let visitor = Visitor {
             session,
+            address,
+            offended: false,
             doorbell,
             notices: VecDeque::new(),
             last_notice: 0,
@@ -68,7 +81,26 @@ impl Visitors {
     pub(super) fn forget(&mut self, client: ClientId) {
         if let Some(visitor) = self.by_client.remove(&client) {
             self.sessions.remove(&visitor.session);
+            self.ringing.remove(&client);
+            let address = network(visitor.address);
+            if let Some(crowd) = self.crowds.get_mut(&address) {
+                *crowd -= 1;
+                if *crowd == 0 {
+                    self.crowds.remove(&address);
+                }
+            }
         }
+    }
+
+    /// How many visitors came from an address.
+    pub(super) fn at(&self, address: IpAddr) -> usize {
+        self.crowds.get(&network(address)).copied().unwrap_or(0)
+    }
+
+    /// A visitor has lost the server's trust; its address, the first time.
+    pub(super) fn offended(&mut self, client: ClientId) -> Option<IpAddr> {
+        let visitor = self.by_client.get_mut(&client)?;
+        (!std::mem::replace(&mut visitor.offended, true)).then_some(visitor.address)
     }
 
     pub(super) fn clients(&self) -> Vec<ClientId> {
@@ -128,7 +160,7 @@ impl Visitors {
         match self.by_client.get(&client).map(|visitor| &visitor.doorbell) {
             Some(Doorbell::Own(bell)) => bell.notify_one(),
             Some(Doorbell::Shared) => {
-                self.ringing.push_back(client);
+                self.ringing.insert(client);
                 return true;
             }
             None => {}
@@ -158,5 +190,28 @@ impl Visitors {
     /// Whether everyone has acknowledged everything.
     pub(super) fn all_know(&self) -> bool {
         self.by_client.values().all(|visitor| visitor.notices.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visitors_are_counted_by_address_while_they_are_here() {
+        let mut visitors = Visitors::default();
+        let [there, here]: [IpAddr; 2] = ["192.0.2.1", "127.0.0.1"].map(|a| a.parse().unwrap());
+        for client in 1..=3 {
+            visitors.welcome(ClientId(client), there, Doorbell::Shared);
+        }
+        visitors.welcome(ClientId(3), there, Doorbell::Shared);
+        visitors.welcome(ClientId(4), here, Doorbell::Shared);
+        assert_eq!((visitors.at(there), visitors.at(here)), (3, 0), "one came again");
+        assert_eq!(visitors.offended(ClientId(1)), Some(there));
+        assert_eq!(visitors.offended(ClientId(1)), None);
+        assert!(visitors.nudge(ClientId(1), News::Wake) && visitors.nudge(ClientId(1), News::Wake));
+        (1..=4).for_each(|client| visitors.forget(ClientId(client)));
+        assert_eq!(visitors.at(there), 0);
+        assert!(visitors.crowds.is_empty() && visitors.ringing.is_empty());
     }
 }

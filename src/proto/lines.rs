@@ -37,8 +37,12 @@ pub struct JobLine {
     pub priority: u32,
     /// Whose solution it was; 0 for nobody's.
     pub winner: u64,
-    /// The outcome.
+    /// The outcome: a sum, or seeds with blanks between, from the one that was asked for on.
     pub result: String,
+    /// How many seeds there are.
+    pub solutions: u32,
+    /// The server's instance.
+    pub server: u64,
 }
 
 /// One client of a list.
@@ -92,6 +96,8 @@ impl From<JobLine> for wire::Job {
             priority: line.priority,
             winner: line.winner,
             result: line.result,
+            solutions: line.solutions,
+            server: line.server,
         }
     }
 }
@@ -110,6 +116,8 @@ impl TryFrom<wire::Job> for JobLine {
             priority: wire.priority,
             winner: wire.winner,
             result: text("result", wire.result, MAX_RESULT)?,
+            solutions: wire.solutions,
+            server: wire.server,
         })
     }
 }

@@ -45,7 +45,12 @@ pub enum Answer {
     /// Done.
     Ok,
     /// The number of the new job.
-    Submitted(u64),
+    Submitted {
+        /// Its number.
+        job: u64,
+        /// The instance of the server that has it.
+        server: u64,
+    },
     /// Jobs, and where the list goes on (0: nowhere).
     Jobs(Vec<JobLine>, u32),
     /// Clients, and where the list goes on (0: nowhere).
@@ -186,7 +191,7 @@ impl From<Answer> for Body {
             Answer::Description { job, work } => Self::Description(describe(job, work)),
             Answer::Verdict(verdict) => Self::Verdict(verdict.into()),
             Answer::Ok => Self::Ok(wire::Ok {}),
-            Answer::Submitted(job) => Self::Submitted(wire::Submitted { job }),
+            Answer::Submitted { job, server } => Self::Submitted(wire::Submitted { job, server }),
             Answer::Jobs(jobs, next) => Self::Jobs(wire::JobList {
                 jobs: jobs.into_iter().map(wire::Job::from).collect(),
                 next,
@@ -218,7 +223,7 @@ impl TryFrom<Body> for Answer {
             Body::Description(description) => described(description)?,
             Body::Verdict(verdict) => Self::Verdict(verdict.try_into()?),
             Body::Ok(_) => Self::Ok,
-            Body::Submitted(submitted) => Self::Submitted(submitted.job),
+            Body::Submitted(wire::Submitted { job, server }) => Self::Submitted { job, server },
             Body::Jobs(list) => {
                 let jobs: Result<_, _> = list.jobs.into_iter().map(JobLine::try_from).collect();
                 Self::Jobs(jobs?, list.next)

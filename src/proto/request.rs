@@ -54,7 +54,12 @@ pub enum Call {
     /// The jobs, from this place in the list on.
     Jobs(u32),
     /// One job.
-    Job(u64),
+    Job {
+        /// Its number.
+        job: u64,
+        /// The first solution that the result is to name.
+        offset: u32,
+    },
     /// End a job.
     Cancel(u64),
     /// The clients, from this place in the list on.
@@ -168,7 +173,7 @@ impl From<Call> for Body {
             Call::Goodbye => Self::Goodbye(wire::Goodbye {}),
             Call::Submit(submit) => Self::Submit(submit.into()),
             Call::Jobs(offset) => Self::Jobs(wire::Jobs { offset }),
-            Call::Job(job) => Self::Job(wire::JobStatus { job }),
+            Call::Job { job, offset } => Self::Job(wire::JobStatus { job, offset }),
             Call::Cancel(job) => Self::Cancel(wire::Cancel { job }),
             Call::Clients(offset) => Self::Clients(wire::Clients { offset }),
         }
@@ -188,7 +193,7 @@ impl TryFrom<Body> for Call {
             Body::Goodbye(_) => Self::Goodbye,
             Body::Submit(submit) => Self::Submit(submit.try_into()?),
             Body::Jobs(jobs) => Self::Jobs(jobs.offset),
-            Body::Job(status) => Self::Job(status.job),
+            Body::Job(wire::JobStatus { job, offset }) => Self::Job { job, offset },
             Body::Cancel(cancel) => Self::Cancel(cancel.job),
             Body::Clients(clients) => Self::Clients(clients.offset),
         })

@@ -65,7 +65,7 @@ fn calls() -> Vec<Call> {
         Call::Submit(Submit { key: [3; 16], work: Work::Md5Search(part()), priority: 1 }),
         Call::Submit(Submit { key: [4; 16], work: squares, priority: 100 }),
         Call::Jobs(0),
-        Call::Job(3),
+        Call::Job { job: 3, offset: 7 },
         Call::Cancel(u64::MAX),
         Call::Clients(50),
     ]
@@ -102,6 +102,8 @@ fn job_line() -> JobLine {
         priority: 2,
         winner: 0,
         result: String::new(),
+        solutions: 3,
+        server: u64::MAX,
     }
 }
 
@@ -145,7 +147,7 @@ fn answers() -> Vec<Answer> {
             job_end: Some(JobEnd::Exhausted),
         }),
         Answer::Ok,
-        Answer::Submitted(4),
+        Answer::Submitted { job: 4, server: 5 },
         Answer::Jobs(vec![job_line(); 2], 2),
         Answer::Clients(vec![client_line()], 0),
     ]

@@ -85,7 +85,7 @@ async fn datagram(socket: &UdpSocket) -> String {
 async fn old_clients_are_served_over_udp_too() {
     let server = start(Config { min_clients: 3, ..quick() });
     let first = datagram_peer(server.address, b"hello").await;
-    let second = datagram_peer(server.address, b"").await;
+    let second = datagram_peer(server.address, b"\n").await;
     server.until(|coordinator| coordinator.totals().clients == 2).await;
     assert!(!server.has_shown("Started"));
     // Over TCP as well, at the same time.

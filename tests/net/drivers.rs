@@ -66,7 +66,7 @@ async fn jobs_are_submitted_listed_and_cancelled_over_either() {
         let jobs = admin.jobs().await.unwrap();
         assert_eq!(jobs.iter().map(|job| job.job).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(jobs[6].priority, 6);
-        for job in endless {
+        for (job, _) in endless {
             admin.cancel(job).await.unwrap();
             assert_eq!(admin.job(job).await.unwrap().state, State::Cancelled);
         }
@@ -80,6 +80,72 @@ async fn jobs_are_submitted_listed_and_cancelled_over_either() {
         assert_eq!(server.stopped().await, Ending::Stopped);
         let client::Ending::Over(over, 1) = end_of(worker).await else { panic!("not told") };
         assert_eq!(over.end, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_solutions_come_whole() {
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let server = Running::start(quick(), None);
+        let admin = Admin::new(route(server.address, transport));
+        let _worker = client(server.address, transport, FAST);
+        let part = Md5Part::new(&puzzle(6, "ABCD"), None, 150, 0, usize::MAX);
+        let job = admin.submit(Work::Md5Search(part), 1).await.unwrap();
+        let line = timeout(GUARD, admin.wait(job, |_| {})).await.unwrap().unwrap();
+        let seeds: std::collections::BTreeSet<&str> = line.result.split(' ').collect();
+        assert_eq!((seeds.len(), line.solutions), (150, 150));
+        assert!(seeds.iter().all(|seed| puzzle(6, "ABCD").is_solved_by(seed)), "{seeds:?}");
+        server.stopped().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_ends_with_a_job_that_is_done_to_its_end() {
+    let server = Running::start(Config { min_clients: 2, ..quick() }, None);
+    let once = || {
+        let config = ClientConfig {
+            route: route(server.address, Transport::Tcp),
+            name: "once".into(),
+            threads: 1,
+            once: true,
+        };
+        let backend = Arc::new(Scan { pause: FAST });
+        tokio::spawn(client::run(config, backend, std::future::pending(), |_| {}))
+    };
+    let clients = [once(), once()];
+    let admin = Admin::new(route(server.address, Transport::Tcp));
+    // Enough for both to have a lease.
+    let squares = Work::SumOfSquares(Squares { first: 1, last: 1 << 30 });
+    let job = admin.submit(squares, 1).await.unwrap();
+    for client in clients {
+        let client::Ending::Over(over, _) = end_of(client).await else { panic!("not over") };
+        assert_eq!((over.job, over.end), (job.0, Some(JobEnd::Finished)));
+    }
+    server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_does_not_wait_for_another_server() {
+    for replaced in [false, true] {
+        let server = Running::start(quick(), None);
+        let address = server.address;
+        let retry_for = Duration::from_millis(if replaced { 60_000 } else { 300 });
+        let way = Route { retry_for, ..route(address, Transport::Tcp) };
+        let admin = Admin::new(way);
+        let squares = |last| Work::SumOfSquares(Squares { first: 1, last });
+        let job = admin.submit(squares(1 << 60), 1).await.unwrap();
+        let waiting = tokio::spawn(async move { admin.wait(job, |_| {}).await });
+        server.stopped().await;
+        let next = replaced.then(|| {
+            let server = Server::new(quick(), Some(listen(address).unwrap()), None);
+            let server = server.with_job(search(128, "ab")).unwrap();
+            tokio::spawn(server.run(std::future::pending(), |_| {}))
+        });
+        let error = timeout(GUARD, waiting).await.unwrap().unwrap().unwrap_err();
+        match next {
+            Some(_) => assert_eq!(error, AdminError::Gone),
+            None => assert!(matches!(error, AdminError::Unreachable(_)), "{error}"),
+        }
     }
 }
 

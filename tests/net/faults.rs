@@ -39,7 +39,7 @@ async fn a_sum_over_a_lossy_network_counts_nothing_twice() {
     let line = timeout(GUARD, admin.wait(job, |_| {})).await.unwrap().unwrap();
     assert_eq!((line.state, line.result), (State::Finished, sum_up_to(last)));
     assert_eq!(server.hub.with(|coordinator, _| coordinator.jobs().len()), 1);
-    check_coverage(&server.hub, job);
+    check_coverage(&server.hub, job.0);
     server.stopped().await;
     for client in clients {
         client.abort();
@@ -114,4 +114,33 @@ async fn a_new_server_at_the_old_address_gets_the_clients() {
     let Ending::Over(over) = timeout(GUARD, running).await.unwrap().unwrap() else { panic!() };
     assert!(puzzle(10, "cd").is_solved_by(&over.seed));
     assert_eq!(end_of(worker).await, client::Ending::Over(over, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_for_an_old_server_is_not_claimed_of_a_new_one() {
+    let space = |string| Md5Search::new(&puzzle(4, string), Layout::Counting, 10_000).unwrap();
+    let first = Running::start(quick(), Some(JobSpec::Md5Search(space("ab"))));
+    let relay = CutRelay::start(first.address).await;
+    let address = first.address;
+    // Every sixteenth nonce is a solution: there is always something to deliver.
+    let worker = client(relay.address, Transport::Tcp, Duration::from_millis(5));
+    first.until(|coordinator| !coordinator.jobs()[0].solutions.is_empty()).await;
+    relay.cut();
+    first.until(|coordinator| !coordinator.clients()[0].connected).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    first.stopped().await;
+    let server = Server::new(quick(), Some(listen(address).unwrap()), None);
+    let server = server.with_job(search(128, "cd")).unwrap();
+    let hub = server.hub();
+    tokio::spawn(server.run(std::future::pending(), |_| {}));
+    relay.mend();
+    let worked = async {
+        while !hub.with(|c, _| c.clients().first().is_some_and(|client| client.units > 0)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(GUARD, worked).await.unwrap();
+    let client = hub.with(|coordinator, _| coordinator.clients().remove(0));
+    assert_eq!(client.false_claims, 0, "{client:?}");
+    worker.abort();
 }

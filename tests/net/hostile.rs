@@ -415,6 +415,14 @@ async fn datagrams_repeated_or_from_elsewhere_do_nothing_twice() {
         let Some(Answer::Welcome(again)) = again else { panic!("{again:?}") };
         assert_eq!((again.client, again.session, again.held.len()), (1, session, 1));
     }
+    // A request that was overtaken by many others is answered nevertheless.
+    for number in 100..140 {
+        let beat = request(number, session, &proof, Call::Heartbeat).encode(0);
+        answer_to(&socket, &beat).await.unwrap();
+    }
+    let late = request(50, session, &proof, Call::Heartbeat).encode(0);
+    let reply = Reply::decode(&answer_to(&socket, &late).await.unwrap()).unwrap();
+    assert_eq!((reply.number, reply.answer), (50, Some(Answer::Ok)));
     // The same datagrams, cookie and session included, from another address.
     let elsewhere = datagram_socket(server.address).await;
     for stolen in [&ask, &request(4, session, &proof, Call::Goodbye).encode(0)] {

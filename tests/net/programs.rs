@@ -270,7 +270,7 @@ fn ctrl_c_tells_the_clients_and_prints_the_coverage() {
     server.wait_for("the search begins");
     server.signal("-INT");
     let (code, said) = server.end();
-    assert!(code == Some(130) && said.contains("nonces searched"), "{said}");
+    assert!(code == Some(130) && said.contains("units done"), "{said}");
     let (code, said) = client.end();
     assert!(code == Some(0) && said.contains("the server has ended the search"), "{said}");
 }
@@ -335,4 +335,31 @@ fn old_and_new_programs_find_it_together() {
         let knows = said.contains("you won") || said.contains("finished first");
         assert!(code == Some(0) && knows, "{said}");
     }
+}
+
+#[test]
+fn a_search_goes_on_when_nobody_reads_what_is_said() {
+    let mut server = Command::new(SERVER)
+        .args(["2", EASY, "--min-clients", "1", "--bind", "127.0.0.1", "--port", "0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(server.stdout.take().unwrap()).lines();
+    let line = said.find(|line| line.as_ref().unwrap().starts_with("listening on ")).unwrap();
+    let line = line.unwrap();
+    let address = line.trim_start_matches("listening on ").split(',').next().unwrap();
+    // From here on every line meets a closed pipe.
+    drop(said);
+    let mut client = Command::new(CLIENT)
+        .args([address, "--threads", "1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(client.stdout.take());
+    assert_eq!(client.wait().unwrap().code(), Some(0));
+    assert_eq!(server.wait().unwrap().code(), Some(0));
 }

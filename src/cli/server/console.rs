@@ -75,7 +75,7 @@ impl Console {
     }
 
     fn say(&self, line: &str) {
-        self.bar.suspend(|| println!("{line}"));
+        self.bar.suspend(|| say!("{line}"));
     }
 
     fn status(&self) -> String {
@@ -128,7 +128,14 @@ fn ending_words(end: JobEnd) -> &'static str {
 
 /// The last words, and how the program ends.
 pub(super) fn conclude(hub: &Hub, puzzle: Option<&Puzzle>, ending: &Ending) -> ExitCode {
-    let Some((puzzle, job)) = puzzle.zip(hub.main_job()) else { return ExitCode::SUCCESS };
+    let Some((puzzle, job)) = puzzle.zip(hub.main_job()) else {
+        let jobs = hub.with(|coordinator, _| coordinator.jobs());
+        for job in jobs.into_iter().filter(|job| job.ended.is_none()) {
+            say!("job {}: {}", job.id, job.spec);
+            print_coverage(hub, job.id);
+        }
+        return ExitCode::from(INTERRUPTED);
+    };
     let status = hub.with(|coordinator, _| coordinator.job(job));
     let solutions = status.map(|status| status.solutions).unwrap_or_default();
     for solution in &solutions {
@@ -146,24 +153,24 @@ pub(super) fn conclude(hub: &Hub, puzzle: Option<&Puzzle>, ending: &Ending) -> E
 
 fn print_solution(puzzle: &Puzzle, solution: &Solution) {
     let Solution { seed, digest, client, .. } = solution;
-    println!("Final. Client {client} found seed: {seed} for hash: {digest}");
-    println!("seed    {seed}");
-    println!("digest  {digest}");
-    println!("check   {}", text::check_line(puzzle, seed));
+    say!("Final. Client {client} found seed: {seed} for hash: {digest}");
+    say!("seed    {seed}");
+    say!("digest  {digest}");
+    say!("check   {}", text::check_line(puzzle, seed));
 }
 
 fn print_coverage(hub: &Hub, job: JobId) {
     let Some(coverage) = hub.with(|coordinator, _| coordinator.coverage(job)) else { return };
     let leased: u128 = coverage.leased.iter().map(|span| span.len()).sum();
-    println!(
-        "stopped: {} nonces searched, {} were being searched",
+    say!(
+        "stopped: {} units done, {} were being worked on",
         text::count(coverage.done.len()),
         text::count(leased)
     );
     for span in coverage.done.iter().take(PRINTED_SPANS) {
-        println!("searched {span}");
+        say!("done {span}");
     }
     if let Some(more) = coverage.done.fragments().checked_sub(PRINTED_SPANS).filter(|n| *n > 0) {
-        println!("and {more} more spans");
+        say!("and {more} more spans");
     }
 }

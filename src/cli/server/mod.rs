@@ -69,9 +69,9 @@ pub struct ServerArgs {
     #[arg(long, value_name = "T", conflicts_with_all = ["port", "tcp_only", "udp_only"])]
     team: Option<u16>,
 
-    /// Start when this many clients are here
-    #[arg(long, value_name = "C", default_value_t = 2)]
-    min_clients: usize,
+    /// Start when this many clients are here (2 by default, 1 with --serve)
+    #[arg(long, value_name = "C")]
+    min_clients: Option<usize>,
 
     /// How long a lease should take its client
     #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
@@ -96,7 +96,8 @@ pub fn run(args: &ServerArgs) -> Result<ExitCode, Failure> {
     let problem = args.problem(puzzle.as_ref())?;
     let config = args.config()?;
     let places = args.places()?;
-    runtime(2)?.block_on(async {
+    let runtime = runtime(2)?;
+    let result = runtime.block_on(async {
         let (server, address) = args.open(config, places)?;
         let server = match (spec.clone(), problem) {
             (Some(spec), Some(problem)) => with_job(server, spec)?.with_classic(problem),
@@ -112,7 +113,10 @@ pub fn run(args: &ServerArgs) -> Result<ExitCode, Failure> {
         refresh.abort();
         console.clear();
         Ok(conclude(&hub, puzzle.as_ref(), &ending))
-    })
+    });
+    // An audit that is still under way is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 fn with_job(server: Server, spec: JobSpec) -> Result<Server, Failure> {
@@ -156,6 +160,10 @@ impl ServerArgs {
         }
     }
 
+    fn min_clients(&self) -> usize {
+        self.min_clients.unwrap_or(if self.serve { 1 } else { 2 })
+    }
+
     fn config(&self) -> Result<Config, Failure> {
         let lease_time = seconds("--lease-seconds", self.lease_seconds)?;
         if lease_time.is_zero() {
@@ -169,7 +177,7 @@ impl ServerArgs {
             patience,
             first_lease: usual.first_lease.min(lease_time),
             shortest_lease: usual.shortest_lease.min(lease_time),
-            min_clients: self.min_clients,
+            min_clients: self.min_clients(),
             audit_budget: AUDIT_BUDGET,
             ..usual
         })
@@ -218,14 +226,14 @@ fn in_use(error: &io::Error, address: SocketAddr, transport: &str) -> Failure {
 
 fn announce(args: &ServerArgs, spec: Option<&JobSpec>, address: SocketAddr) {
     match spec {
-        Some(JobSpec::Md5Search(search)) => println!(
+        Some(JobSpec::Md5Search(search)) => say!(
             "problem: {} for {:?}, {} encoding, {} seeds",
             search.puzzle().difficulty(),
             search.puzzle().string(),
             search.puzzle().encoding(),
             search.space().layout(),
         ),
-        _ => println!("ready for jobs: seedrush submit --to HOST ..."),
+        _ => say!("ready for jobs: seedrush submit --to HOST ..."),
     }
-    println!("listening on {address}, waiting for {} clients", args.min_clients);
+    say!("listening on {address}, waiting for {} clients", args.min_clients());
 }

@@ -88,7 +88,8 @@ async fn converse(
 /// What carries the lines.
 enum Wire {
     Tcp(TcpStream),
-    Udp(UdpSocket),
+    /// A socket for each address of the server, until one of them has answered.
+    Udp(Vec<UdpSocket>),
 }
 
 impl Wire {
@@ -104,30 +105,34 @@ impl Wire {
                 Err(_) => {}
             }
         }
-        let first = addresses.first().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let any: SocketAddr = match first {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(any).await?;
-        socket.connect(first).await?;
-        Ok(Self::Udp(socket))
+        let mut sockets = Vec::new();
+        let mut problem = io::ErrorKind::AddrNotAvailable.into();
+        for &address in addresses {
+            match datagrams_to(address).await {
+                Ok(socket) => sockets.push(socket),
+                Err(error) => problem = error,
+            }
+        }
+        if sockets.is_empty() { Err(problem) } else { Ok(Self::Udp(sockets)) }
     }
 
     /// What the server says first.
     async fn problem(&mut self) -> io::Result<String> {
         match self {
             Self::Tcp(stream) => read_segment(stream).await,
-            Self::Udp(socket) => {
-                let mut buffer = vec![0; MAX_STRING_DIGITS + 64];
-                loop {
-                    // A line that any server of this kind reads, and from which it knows the client.
-                    socket.send(progress(0).as_bytes()).await?;
-                    if let Ok(length) = timeout(SPEAK, socket.recv(&mut buffer)).await {
-                        return Ok(String::from_utf8_lossy(&buffer[..length?]).into_owned());
+            // A server that waits for more clients is as silent as one that is not there.
+            Self::Udp(sockets) => loop {
+                if let Ok(answered) = timeout(SPEAK, first_answer(sockets)).await {
+                    match answered {
+                        (place, Ok(problem)) => {
+                            *sockets = vec![sockets.swap_remove(place)];
+                            return Ok(problem);
+                        }
+                        (_, Err(error)) if sockets.len() == 1 => return Err(error),
+                        (place, Err(_)) => drop(sockets.swap_remove(place)),
                     }
                 }
-            }
+            },
         }
     }
 
@@ -136,8 +141,8 @@ impl Wire {
         let mut buffer = [0; MAX_LINE];
         let length = match self {
             Self::Tcp(stream) => stream.read(&mut buffer).await?,
-            Self::Udp(socket) => {
-                let length = socket.recv(&mut buffer).await?;
+            Self::Udp(sockets) => {
+                let length = sockets[0].recv(&mut buffer).await?;
                 heard.clear();
                 heard.extend_from_slice(&buffer[..length]);
                 return Ok(true);
@@ -150,7 +155,7 @@ impl Wire {
     async fn say(&mut self, line: &str) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.write_all(line.as_bytes()).await,
-            Self::Udp(socket) => socket.send(line.as_bytes()).await.map(drop),
+            Self::Udp(sockets) => sockets[0].send(line.as_bytes()).await.map(drop),
         }
     }
 
@@ -158,6 +163,31 @@ impl Wire {
     fn is_lossy(&self) -> bool {
         matches!(self, Self::Udp(_))
     }
+}
+
+async fn datagrams_to(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(address).await?;
+    Ok(socket)
+}
+
+/// Lets all of them know of this client; what the first one that answers says, and its place.
+async fn first_answer(sockets: &[UdpSocket]) -> (usize, io::Result<String>) {
+    let asking = sockets.iter().map(|socket| {
+        Box::pin(async move {
+            let mut buffer = vec![0; MAX_STRING_DIGITS + 64];
+            // A line that any server of this kind reads, and from which it knows the client.
+            socket.send(progress(0).as_bytes()).await?;
+            let length = socket.recv(&mut buffer).await?;
+            Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        })
+    });
+    let (answer, place, _) = futures_util::future::select_all(asking).await;
+    (place, answer)
 }
 
 /// All that belongs to one segment of the server.

@@ -45,7 +45,8 @@ impl OldPeers {
 
     /// Whether a datagram is of an old client: native messages begin with a control character.
     pub(in crate::net) fn are_meant(datagram: &[u8]) -> bool {
-        datagram.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'))
+        !datagram.is_empty()
+            && datagram.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'))
     }
 
     /// Takes what came from `address`; returns what goes back, if anything.

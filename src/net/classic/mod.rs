@@ -82,7 +82,9 @@ fn take_line(hub: &Hub, client: ClientId, line: &str) -> bool {
     {
         return false;
     }
-    hub.show(ServerEvent::Said(client.0, proto::cleaned(line, proto::MAX_TEXT)));
+    if !line.is_empty() {
+        hub.show(ServerEvent::Said(client.0, proto::cleaned(line, proto::MAX_TEXT)));
+    }
     true
 }
 

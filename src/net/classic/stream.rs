@@ -1,8 +1,8 @@
 //! The server's side over TCP.
 
 use super::super::hub::{Hub, Sender};
-use super::super::tcp;
 use super::super::visitors::Doorbell;
+use super::super::{IDLE_TIME, tcp};
 use super::{ALIVE, Lines, Problem, SEGMENT_TIME, take_line};
 use crate::coordinator::ClientId;
 use std::io;
@@ -16,6 +16,9 @@ use tokio::time::timeout;
 
 /// A native client says hello at once; who is silent for this long is an old one.
 const NATIVE_TIME: Duration = Duration::from_millis(700);
+
+/// How long a client that was told to stop may go on talking.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether enough clients are there.
 const START_POLL: Duration = Duration::from_millis(50);
@@ -65,20 +68,22 @@ impl Session<'_> {
         // Nothing marks its end but that nothing follows: what does must come in a segment of its own.
         tokio::time::sleep(2 * SEGMENT_TIME).await;
         let mut buffer = [0; 1024];
-        let mut alive = tokio::time::interval(ALIVE);
         loop {
             if let Some(over) = self.hub.closing() {
                 stream.write_all(format!("stop,{}", over.winner).as_bytes()).await?;
-                return stream.shutdown().await;
+                stream.shutdown().await?;
+                // Closed with something unread, the stop could be thrown away on the other side.
+                let rest = async { while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {} };
+                let _ = timeout(FAREWELL, rest).await;
+                return Ok(());
             }
             tokio::select! {
-                read = stream.read(&mut buffer) => {
-                    let length = read?;
+                read = timeout(IDLE_TIME, stream.read(&mut buffer)) => {
+                    let length = read??;
                     if length == 0 || !self.heard(&buffer[..length]) {
                         return Ok(());
                     }
                 }
-                _ = alive.tick() => self.hub.alive(self.client),
                 () = bell.notified() => {}
             }
         }

@@ -63,14 +63,15 @@ impl FromStr for Target {
         };
         let (host, port) = match word.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, "")) => (host, None),
-            Some((host, rest)) => (host, Some(port(rest.trim_start_matches(':'))?)),
+            // Without the colon the brackets are in the digits, which then are none.
+            Some((host, rest)) => (host, Some(port(rest.strip_prefix(':').unwrap_or(word))?)),
             // More than one colon: a bare IPv6 address.
             None => match word.split_once(':') {
                 Some((host, digits)) if !digits.contains(':') => (host, Some(port(digits)?)),
                 _ => (word, None),
             },
         };
-        if host.is_empty() {
+        if host.is_empty() || host.contains('/') {
             return Err(format!("{word:?} names no host: HOST, HOST:PORT or [IPv6]:PORT"));
         }
         Ok(Self { host: host.to_owned(), port })
@@ -144,7 +145,16 @@ pub enum LinkError {
 
 struct Outgoing {
     call: Call,
+    /// The instance that it is for; any, where it means nothing that another would not know.
+    server: Option<u64>,
     answer: oneshot::Sender<Result<Answer, LinkError>>,
+}
+
+impl Outgoing {
+    fn fail(self, error: LinkError) {
+        // Who asked may have lost interest.
+        let _ = self.answer.send(Err(error));
+    }
 }
 
 /// See the [module](self). Cheap to clone; when all clones are gone, the server is told good-bye.
@@ -182,8 +192,20 @@ impl Link {
     /// # Errors
     /// The server said no, or the link has ended.
     pub async fn call(&self, call: Call) -> Result<Answer, LinkError> {
+        self.send(call, None).await
+    }
+
+    /// Asks the server with this instance; another one is not asked.
+    ///
+    /// # Errors
+    /// The server said no, is another one now, or the link has ended.
+    pub async fn call_at(&self, server: u64, call: Call) -> Result<Answer, LinkError> {
+        self.send(call, Some(server)).await
+    }
+
+    async fn send(&self, call: Call, server: Option<u64>) -> Result<Answer, LinkError> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.requests.send(Outgoing { call, answer }).await;
+        let sent = self.requests.send(Outgoing { call, server, answer }).await;
         sent.map_err(|_| LinkError::Ended)?;
         answered.await.unwrap_or(Err(LinkError::Ended))
     }
@@ -223,7 +245,9 @@ struct Core {
 
 impl Core {
     async fn run(mut self, route: Route) {
-        let began = Instant::now();
+        // Who only asks something wants to know soon that nobody is there any more.
+        let patient = self.hello.is_some();
+        let mut began = Instant::now();
         let mut ever_up = false;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -235,9 +259,10 @@ impl Core {
                 match self.connect(&route, end).await {
                     End::Done => return,
                     End::Refused(refused) => return self.end(Status::Refused(refused)),
-                    End::Unreachable(why) => problem = why,
+                    End::Unreachable(why) if problem.is_empty() => problem = why,
+                    End::Unreachable(why) => problem = format!("{problem}; {why}"),
                     End::Lost => {
-                        ever_up = true;
+                        (ever_up, began) = (patient, Instant::now());
                         pause = FIRST_PAUSE;
                         break;
                     }
@@ -282,11 +307,15 @@ impl Core {
         self.number
     }
 
-    /// Takes a request in; returns its number.
-    fn admit(&mut self, outgoing: Outgoing) -> u64 {
+    /// Takes a request in; returns its number, unless it is for a server that is gone.
+    fn admit(&mut self, outgoing: Outgoing) -> Option<u64> {
+        if outgoing.server.is_some_and(|server| Some(server) != self.server) {
+            outgoing.fail(LinkError::OtherServer);
+            return None;
+        }
         let number = self.next_number();
         self.pending.insert(number, outgoing);
-        number
+        Some(number)
     }
 
     fn request(&self, number: u64, call: Call) -> Request {
@@ -311,7 +340,7 @@ impl Core {
                 if self.server.replace(welcome.server).is_some_and(|old| old != welcome.server) {
                     self.notices_seen = 0;
                     for (_, outgoing) in std::mem::take(&mut self.pending) {
-                        let _ = outgoing.answer.send(Err(LinkError::OtherServer));
+                        outgoing.fail(LinkError::OtherServer);
                     }
                 }
                 self.status.send_replace(Status::Up(Some(welcome)));
@@ -368,7 +397,18 @@ mod tests {
         assert_eq!(target("[::1]:1800"), Ok(("::1".into(), Some(1800))));
         assert_eq!(target("[::1]"), Ok(("::1".into(), None)));
         assert_eq!(target("fe80::2"), Ok(("fe80::2".into(), None)));
-        for bad in ["", ":5", "box:", "box:0", "box:65536", "[::1]:x"] {
+        for bad in [
+            "",
+            ":5",
+            "box:",
+            "box:0",
+            "box:65536",
+            "[::1]:x",
+            "[::1]5",
+            "[::1]::5",
+            "a/b",
+            "http://box",
+        ] {
             assert!(target(bad).is_err(), "{bad}");
         }
     }

@@ -77,8 +77,8 @@ async fn carry(core: &mut Core, frames: &mut Frames) -> Result<End, Failure> {
                     send(frames, &core.request(number, Call::Goodbye)).await?;
                     return Ok(End::Done);
                 };
-                let number = core.admit(outgoing);
-                if let Some(request) = core.pending_request(number) {
+                let request = core.admit(outgoing).and_then(|number| core.pending_request(number));
+                if let Some(request) = request {
                     send(frames, &request).await?;
                 }
             }

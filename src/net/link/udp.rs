@@ -90,8 +90,9 @@ impl Channel<'_> {
                         self.say_goodbye().await;
                         return End::Done;
                     };
-                    let number = self.core.admit(outgoing);
-                    self.send(number).await;
+                    if let Some(number) = self.core.admit(outgoing) {
+                        self.send(number).await;
+                    }
                 }
                 // An error is an echo of a datagram that did not arrive.
                 received = self.socket.recv(&mut buffer) => if let Ok(length) = received
