@@ -1,7 +1,7 @@
 //! The client's side, over TCP or UDP.
 
 use super::super::link::Transport;
-use super::super::{CONNECT_TIME, tcp};
+use super::super::{CONNECT_TIME, tcp, udp};
 use super::{MAX_LINE, Problem, SEGMENT_TIME, stop_in};
 use crate::backend::{Backend, Control};
 use crate::puzzle::{Digest, MAX_SEED_CHARACTERS, MAX_STRING_DIGITS, Puzzle};
@@ -9,7 +9,7 @@ use crate::seeds::{Layout, SeedSpace};
 use crate::span::Span;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -108,7 +108,7 @@ impl Wire {
         let mut sockets = Vec::new();
         let mut problem = io::ErrorKind::AddrNotAvailable.into();
         for &address in addresses {
-            match datagrams_to(address).await {
+            match udp::connect(address).await {
                 Ok(socket) => sockets.push(socket),
                 Err(error) => problem = error,
             }
@@ -163,16 +163,6 @@ impl Wire {
     fn is_lossy(&self) -> bool {
         matches!(self, Self::Udp(_))
     }
-}
-
-async fn datagrams_to(address: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(address).await?;
-    Ok(socket)
 }
 
 /// Lets all of them know of this client; what the first one that answers says, and its place.

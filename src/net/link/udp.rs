@@ -1,10 +1,11 @@
 //! Datagrams of a link: every request is repeated until its reply is there.
 
 use super::{Core, End, Status};
+use crate::net::udp::connect;
 use crate::net::{CONNECT_TIME, FIRST_REPEAT, HEARTBEAT, SILENCE, SLOWEST_REPEAT, jittered};
 use crate::proto::{Answer, Call, MAX_DATAGRAM, PADDED_REQUEST, Reason, Refused, Reply, Request};
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 
@@ -31,17 +32,6 @@ pub(super) async fn run(core: &mut Core, address: SocketAddr) -> End {
     };
     channel.greet().await;
     channel.carry(address).await
-}
-
-async fn connect(address: SocketAddr) -> std::io::Result<UdpSocket> {
-    let any: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).await?;
-    // The system drops whatever comes from elsewhere.
-    socket.connect(address).await?;
-    Ok(socket)
 }
 
 /// When a request goes out again.
