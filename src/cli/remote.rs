@@ -12,9 +12,13 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The server was not there.
 const UNREACHABLE: u8 = 3;
+
+/// After this, people want to know what is waited for.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Commands that ask something of a server.
 #[derive(Subcommand, Debug)]
@@ -126,13 +130,30 @@ pub fn run(command: &RemoteCommand) -> Result<ExitCode, Failure> {
 
 impl ServerArgs {
     fn admin(&self) -> Result<Admin, Failure> {
-        Ok(Admin::new(self.route()?))
+        Ok(asking(self.route()?))
     }
 
     fn route(&self) -> Result<Route, Failure> {
         let missing = || Failure::usage(anyhow!("--to HOST is missing: which server is asked?"));
         self.route.route(self.to.as_ref().ok_or_else(missing)?)
     }
+}
+
+/// Asks the server at `route`; says so when it takes its time.
+fn asking(route: Route) -> Admin {
+    let words = format!(
+        "no answer from {} yet: trying for {} s",
+        route.target,
+        route.retry_for.as_secs_f64()
+    );
+    let admin = Admin::new(route);
+    let answered = admin.answered();
+    tokio::spawn(async move {
+        if tokio::time::timeout(SILENCE, answered).await.is_err() {
+            eprintln!("{words}");
+        }
+    });
+    admin
 }
 
 /// What the server said, or the exit code for what it did not.
@@ -168,7 +189,7 @@ async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {
         }
         route.transport = Transport::Tcp;
     }
-    let admin = Admin::new(route);
+    let admin = asking(route);
     let (job, server) = ask!(admin.submit(work, terms.priority));
     if terms.detach {
         if terms.server.json {

@@ -38,6 +38,15 @@ impl Admin {
         Self { link: Link::start(route, None).0 }
     }
 
+    /// Waits until the server is there, or never will be.
+    pub fn answered(&self) -> impl Future<Output = ()> + use<> {
+        let mut status = self.link.status();
+        async move {
+            // An error means that the link has ended, and with it the waiting.
+            let _ = status.wait_for(|status| !matches!(status, Status::Connecting)).await;
+        }
+    }
+
     /// Submits a job; returns its number, and the instance of the server that has it.
     ///
     /// # Errors

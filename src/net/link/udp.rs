@@ -58,7 +58,6 @@ struct Channel<'a> {
 impl Channel<'_> {
     async fn greet(&mut self) {
         if self.core.hello.is_none() {
-            self.core.status.send_replace(Status::Up(None));
             return self.send_all().await;
         }
         self.core.session = 0;
@@ -120,7 +119,9 @@ impl Channel<'_> {
             }
             return Ok(());
         }
-        self.up = true;
+        if !std::mem::replace(&mut self.up, true) && self.core.hello.is_none() {
+            self.core.status.send_replace(Status::Up(None));
+        }
         if self.hello == Some(reply.number) {
             self.hello = None;
             self.repeats.clear();
