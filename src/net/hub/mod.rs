@@ -3,6 +3,8 @@
 //! Transports hand in decoded requests with what they know of the sender, and send out what they
 //! get. A visitor is a client that has said hello; how it is reached is its doorbell's business.
 
+mod guests;
+
 use super::grudges::Grudges;
 use super::lists;
 use super::market::{self, describe, spec_of};
@@ -10,14 +12,13 @@ use super::random;
 use super::visitors::{Doorbell, Visitors};
 use crate::coordinator::{
     Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, JobEnd, JobId, Join,
-    Refusal,
 };
-use crate::jobs::{Claim, JobSpec, Solution};
+use crate::jobs::{JobSpec, Solution};
 use crate::proto::{
     Answer, Call, Hello, News, Notice, Over, Reason, Refused, Reply, Request, Welcome, negotiate,
 };
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
@@ -74,9 +75,6 @@ pub struct Hub {
 /// Said to newcomers from an address whose clients have lost their trust.
 const BARRED: &str = "several clients of this address have lost the server's trust; what they \
                       did wrong is in `seedrush clients`; try again in an hour";
-
-/// Lines of classic clients that are shown in a second.
-const MOST_SAID: u64 = 500;
 
 /// Clients of one address: more than any network behind one address has, and far from what would
 /// fill the house. This machine's own are not counted.
@@ -217,49 +215,6 @@ impl Hub {
         self.drain(&mut state);
     }
 
-    /// A client of the classic protocol: it is shown, claims seeds, and is lent nothing.
-    pub(super) fn join_classic(&self, sender: &Sender) -> Result<ClientId, String> {
-        let mut state = self.state();
-        let address = sender.address.ip();
-        if state.grudges.bars(address, self.began.elapsed()) {
-            return Err(BARRED.into());
-        }
-        if state.visitors.at(address) >= MOST_PER_ADDRESS {
-            return Err(CROWDED.into());
-        }
-        let join = Join {
-            session: u128::from(random()) << 64 | u128::from(random()),
-            name: "classic".into(),
-            address: sender.address.to_string(),
-            backend: "classic protocol".into(),
-            threads: 0,
-            kinds: Vec::new(),
-            rate_hint: 0,
-        };
-        let now = self.began.elapsed();
-        let joined = state.coordinator.join(now, join).map_err(|error| error.to_string())?;
-        state.visitors.welcome(joined.client, address, sender.doorbell.clone());
-        self.drain(&mut state);
-        Ok(joined.client)
-    }
-
-    /// A client of the classic protocol is still there.
-    pub(super) fn alive(&self, client: ClientId) {
-        // One that the coordinator does not know any more still gets its stop.
-        let _ = self.with(|coordinator, now| coordinator.heartbeat(now, client));
-    }
-
-    /// A client of the classic protocol was told all that there is to tell.
-    pub(super) fn forget(&self, client: ClientId) {
-        self.state().visitors.forget(client);
-    }
-
-    /// What a client of the classic protocol claims.
-    pub(super) fn claim(&self, client: ClientId, seed: &str) -> Result<Claim, Refusal> {
-        let main = self.main_job().ok_or(Refusal::UnknownJob)?;
-        self.with(|coordinator, now| coordinator.claim_seed(now, client, main, seed))
-    }
-
     /// Something to show.
     pub(super) fn show(&self, event: ServerEvent) {
         // What strangers say without end is not worth anyone's memory or disk.
@@ -268,16 +223,6 @@ impl Hub {
         }
         // Nobody listens when the server is about to end.
         let _ = self.events.send(event);
-    }
-
-    /// Counts a line of a classic client; whether it is one of those that are shown.
-    fn may_be_said(&self) -> bool {
-        let second = self.began.elapsed().as_secs();
-        let counted = self.said.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |said| {
-            let lines = if said >> 32 == second { said & u64::from(u32::MAX) } else { 0 };
-            (lines < MOST_SAID).then_some(second << 32 | (lines + 1))
-        });
-        counted.is_ok()
     }
 
     pub(super) fn audited(&self, result: &AuditResult) {

@@ -1,0 +1,65 @@
+//! Clients of the classic protocol: shown, heard, and lent nothing.
+
+use super::{BARRED, CROWDED, Hub, MOST_PER_ADDRESS, Sender};
+use crate::coordinator::{ClientId, Join, Refusal};
+use crate::jobs::Claim;
+use crate::net::random;
+use std::sync::atomic::Ordering;
+
+/// Lines of classic clients that are shown in a second.
+const MOST_SAID: u64 = 500;
+
+impl Hub {
+    /// A client of the classic protocol: it is shown, claims seeds, and is lent nothing.
+    pub(in crate::net) fn join_classic(&self, sender: &Sender) -> Result<ClientId, String> {
+        let mut state = self.state();
+        let address = sender.address.ip();
+        if state.grudges.bars(address, self.began.elapsed()) {
+            return Err(BARRED.into());
+        }
+        if state.visitors.at(address) >= MOST_PER_ADDRESS {
+            return Err(CROWDED.into());
+        }
+        let join = Join {
+            session: u128::from(random()) << 64 | u128::from(random()),
+            name: "classic".into(),
+            address: sender.address.to_string(),
+            backend: "classic protocol".into(),
+            threads: 0,
+            kinds: Vec::new(),
+            rate_hint: 0,
+        };
+        let now = self.began.elapsed();
+        let joined = state.coordinator.join(now, join).map_err(|error| error.to_string())?;
+        state.visitors.welcome(joined.client, address, sender.doorbell.clone());
+        self.drain(&mut state);
+        Ok(joined.client)
+    }
+
+    /// A client of the classic protocol is still there.
+    pub(in crate::net) fn alive(&self, client: ClientId) {
+        // One that the coordinator does not know any more still gets its stop.
+        let _ = self.with(|coordinator, now| coordinator.heartbeat(now, client));
+    }
+
+    /// A client of the classic protocol was told all that there is to tell.
+    pub(in crate::net) fn forget(&self, client: ClientId) {
+        self.state().visitors.forget(client);
+    }
+
+    /// What a client of the classic protocol claims.
+    pub(in crate::net) fn claim(&self, client: ClientId, seed: &str) -> Result<Claim, Refusal> {
+        let main = self.main_job().ok_or(Refusal::UnknownJob)?;
+        self.with(|coordinator, now| coordinator.claim_seed(now, client, main, seed))
+    }
+
+    /// Counts a line of a classic client; whether it is one of those that are shown.
+    pub(super) fn may_be_said(&self) -> bool {
+        let second = self.began.elapsed().as_secs();
+        let counted = self.said.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |said| {
+            let lines = if said >> 32 == second { said & u64::from(u32::MAX) } else { 0 };
+            (lines < MOST_SAID).then_some(second << 32 | (lines + 1))
+        });
+        counted.is_ok()
+    }
+}
