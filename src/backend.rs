@@ -143,6 +143,28 @@ impl Control {
         state.free.take(end - first.start())
     }
 
+    /// The nonce with which the next claim begins, if there is one.
+    pub fn next_claim(&self) -> Option<u128> {
+        let state = self.state();
+        let first = state.free.first()?.start();
+        (first < state.limit && !self.is_stopped()).then_some(first)
+    }
+
+    /// Takes over what a [`part`](Control::part), of a span that was claimed here, has come to; what
+    /// it left is given back. Whether it left nothing.
+    pub fn absorb(&self, part: &Self) -> bool {
+        let hits: Vec<u128> = part.hits().iter().map(|hit| hit.nonce).collect();
+        let mut rest = SpanSet::from(part.span);
+        for span in part.done().iter() {
+            rest.remove(span);
+            let inside: Vec<u128> = hits.iter().copied().filter(|&n| span.contains(n)).collect();
+            self.submit(span, &inside);
+        }
+        self.false_candidates.fetch_add(part.false_candidates(), Ordering::Relaxed);
+        rest.iter().for_each(|span| self.give_back(span));
+        rest.is_empty()
+    }
+
     /// Reports all of `span` as searched, with every nonce in it that passed the kernel's filter.
     pub fn submit(&self, span: Span, candidates: &[u128]) {
         let hits: Vec<_> = candidates.iter().filter_map(|&nonce| self.judge(nonce)).collect();

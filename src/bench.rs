@@ -101,6 +101,12 @@ pub fn control(string: &str, layout: Layout, encoding: Encoding) -> Result<Contr
     Ok(Control::new(Arc::new(space), span, HIT_BITS, usize::MAX))
 }
 
+/// The plan of the seeds with which a measurement begins.
+fn plan_at_start(control: &Control) -> Option<Plan> {
+    let space = control.space();
+    Plan::new(space, START.min(space.room() / 2))
+}
+
 /// Runs `backend` on `control` for about `time`; returns how long it took.
 ///
 /// # Errors
@@ -133,8 +139,7 @@ pub fn measure(string: &str, case: &Case, time: Duration) -> Result<Row, BenchEr
             let before = cpu::clock_hz(*level)?;
             let seconds = run(&cpu, &control, time)?.as_secs_f64();
             let clock_hz = before.zip(cpu::clock_hz(*level)?).map(|(a, b)| (a + b) / 2.0);
-            let floor = Plan::new(control.space(), START.min(control.space().room() / 2))
-                .map(|plan| cpu::floor_cycles(*level, &plan));
+            let floor = plan_at_start(&control).map(|plan| cpu::floor_cycles(*level, &plan));
             let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
             let busy = (*threads).min(cores).get() as f64;
             let best = clock_hz.zip(floor).map(|(hz, cycles)| hz / cycles * busy);
@@ -148,7 +153,8 @@ pub fn measure(string: &str, case: &Case, time: Duration) -> Result<Row, BenchEr
             let seconds = run(gpu.as_ref(), &control, time)?.as_secs_f64();
             let most_steps = (before + gpu.most_steps()?) / 2.0;
             let row = Row::new(case, &control, seconds);
-            let efficiency = Some(row.rate * control.space().steps() as f64 / most_steps);
+            let plan = plan_at_start(&control);
+            let efficiency = plan.map(|plan| row.rate * plan.steps() as f64 / most_steps);
             Ok(Row { efficiency, ..row })
         }
     }

@@ -11,7 +11,7 @@ use crate::puzzle::Difficulty;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Searches of up to 2^28 expected candidates take the cpu less time than opening a GPU.
@@ -101,28 +101,24 @@ impl Machine {
     pub fn open(&self, difficulty: Difficulty) -> Result<Team, MachineError> {
         let cpu =
             || Cpu::new(self.level, self.threads).map(|cpu| Box::new(cpu) as Box<dyn Backend>);
-        let mut team = Team::new(Vec::new(), None);
-        match self.choice {
-            Choice::Cpu => team.members.push(cpu()?),
-            Choice::Gpu => team.members = self.gpus()?,
+        Ok(match self.choice {
+            Choice::Cpu => Team::new(vec![cpu()?], None),
+            Choice::Gpu => Team::new(self.gpus()?, None),
             Choice::All => {
-                team.members = self.gpus()?;
-                team.members.push(cpu()?);
+                let mut members = self.gpus()?;
+                members.push(cpu()?);
+                Team::new(members, None)
             }
-            Choice::Auto if self.cpu_will_do(difficulty) => {
-                team.members.push(cpu()?);
-            }
+            Choice::Auto if self.cpu_will_do(difficulty) => Team::new(vec![cpu()?], None),
             Choice::Auto => match self.gpus() {
-                Ok(gpus) => (team.members, team.reserve) = (gpus, Some(cpu()?)),
+                Ok(gpus) => Team::new(gpus, Some(cpu()?)),
                 Err(error) if self.gpus.is_empty() => {
-                    team.members.push(cpu()?);
-                    let reason = error.brief();
-                    team.note = Some(format!("using the cpu: {reason} (see `seedrush devices`)"));
+                    let note = format!("using the cpu: {} (see `seedrush devices`)", error.brief());
+                    Team { note: Some(note), ..Team::new(vec![cpu()?], None) }
                 }
                 Err(error) => return Err(error.into()),
             },
-        }
-        Ok(team)
+        })
     }
 
     /// Whether `auto` need not look for a GPU: none was named, and either options that only the cpu
@@ -142,12 +138,24 @@ impl Machine {
 /// Backends that search together, and one that begins before they do and steps in when all of them
 /// fail.
 pub struct Team {
-    members: Vec<Box<dyn Backend>>,
-    reserve: Option<Box<dyn Backend>>,
+    members: Vec<Member>,
+    reserve: Option<Member>,
     /// Whether a member has ever delivered: its shader is compiled.
     warm: AtomicBool,
     note: Option<String>,
     on_failure: Box<OnFailure>,
+}
+
+struct Member {
+    backend: Box<dyn Backend>,
+    /// Whether its last search failed, and that was told.
+    failed: AtomicBool,
+}
+
+impl From<Box<dyn Backend>> for Member {
+    fn from(backend: Box<dyn Backend>) -> Self {
+        Self { backend, failed: AtomicBool::new(false) }
+    }
 }
 
 /// Is told when a backend fails, at once: the search may go on for long without it.
@@ -158,10 +166,12 @@ impl Team {
     /// first time, and finishes what they leave when all of them fail.
     pub fn new(members: Vec<Box<dyn Backend>>, reserve: Option<Box<dyn Backend>>) -> Self {
         let (warm, note) = (AtomicBool::new(false), None);
+        let members = members.into_iter().map(Member::from).collect();
+        let reserve = reserve.map(Member::from);
         Self { members, reserve, warm, note, on_failure: Box::new(|_| {}) }
     }
 
-    /// Calls `tell` whenever a backend fails, also when others go on in its place.
+    /// Calls `tell` when a backend begins to fail, also when others go on in its place.
     pub fn on_failure(&mut self, tell: impl Fn(&BackendError) + Send + Sync + 'static) {
         self.on_failure = Box::new(tell);
     }
@@ -175,64 +185,107 @@ impl Team {
         self.warm.load(Ordering::Relaxed)
     }
 
-    fn one(&self, backend: &dyn Backend, control: &Control) -> Result<(), BackendError> {
-        backend.search(control).inspect_err(|error| (self.on_failure)(error))
+    fn one(&self, member: &Member, control: &Control) -> Result<(), BackendError> {
+        let result = member.backend.search(control);
+        // At once: the search may go on for long without it.
+        self.tell(member, &result);
+        result
     }
 
-    /// Searches with the reserve until someone else has delivered. What it claims it finishes.
-    fn bridge(&self, reserve: &dyn Backend, control: &Control) {
+    /// Searches with the reserve until someone else has delivered, or all others have ended. Whether
+    /// it has done all that it claimed.
+    fn bridge(&self, reserve: &dyn Backend, control: &Control, others: &AtomicUsize) -> bool {
         let (mut own, mut piece) = (0, BRIDGE_PIECE);
-        // Everything beyond its own is theirs.
-        while control.tested() == own {
-            let Some(span) = control.claim(piece) else { return };
-            let (part, began) = (control.part(span), Instant::now());
-            if reserve.search(&part).is_err() || part.frontier() < span.end() {
-                // It is asked again, and heard, when the others have failed too.
-                return control.give_back(span);
+        while others.load(Ordering::Acquire) > 0 {
+            // Everything beyond its own is theirs.
+            if control.tested() > own {
+                self.warm.store(true, Ordering::Relaxed);
+                break;
             }
-            let candidates: Vec<u128> = part.hits().iter().map(|hit| hit.nonce).collect();
+            let Some(span) = control.claim(piece) else { break };
+            let (part, began) = (control.part(span), Instant::now());
+            let result = reserve.search(&part);
             own += part.tested();
-            control.submit(span, &candidates);
+            if !control.absorb(&part) || result.is_err() {
+                return false;
+            }
             if began.elapsed() < BRIDGE_TIME / 2 {
                 piece *= 2;
             }
         }
-        self.warm.store(true, Ordering::Relaxed);
+        true
     }
 
-    /// All members at once.
-    fn together(&self, control: &Control) -> Vec<Result<(), BackendError>> {
+    /// All members at once, and until they are under way the reserve. What they came to, and whether
+    /// the reserve left nothing of its own.
+    fn together(&self, control: &Control) -> (Vec<Result<(), BackendError>>, bool) {
+        let others = AtomicUsize::new(self.members.len());
         std::thread::scope(|scope| {
-            if let Some(reserve) = self.reserve.as_deref().filter(|_| !self.is_warm()) {
-                scope.spawn(|| self.bridge(reserve, control));
-            }
             let threads: Vec<_> = self
                 .members
                 .iter()
-                .map(|member| scope.spawn(|| self.one(member.as_ref(), control)))
+                .map(|member| {
+                    scope.spawn(|| {
+                        let _ended = Countdown(&others);
+                        self.one(member, control)
+                    })
+                })
                 .collect();
+            let bridged = match self.reserve.as_ref().filter(|_| !self.is_warm()) {
+                Some(reserve) => self.bridge(reserve.backend.as_ref(), control, &others),
+                None => true,
+            };
             let panicked = |_| Err(BackendError::Device("a search panicked".to_owned()));
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+            let joined = threads.into_iter().zip(&self.members).map(|(thread, member)| {
+                let result = thread.join().unwrap_or_else(panicked);
+                self.tell(member, &result);
+                result
+            });
+            (joined.collect(), bridged)
         })
+    }
+
+    /// Tells of a failure, once until it works again.
+    fn tell(&self, member: &Member, result: &Result<(), BackendError>) {
+        let failed = result.is_err();
+        let told = member.failed.swap(failed, Ordering::Relaxed);
+        if let (Err(error), false) = (result, told) {
+            (self.on_failure)(error);
+        }
+    }
+}
+
+/// One less when it is dropped, also by a panic.
+struct Countdown<'a>(&'a AtomicUsize);
+
+impl Drop for Countdown<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Backend for Team {
     fn describe(&self) -> String {
-        let members: Vec<_> = self.members.iter().map(|member| member.describe()).collect();
+        let members: Vec<_> = self.members.iter().map(|member| member.backend.describe()).collect();
         members.join(" and ")
     }
 
     fn search(&self, control: &Control) -> Result<(), BackendError> {
-        let mut results = self.together(control);
-        let Some(failed) = results.iter().position(Result::is_err) else { return Ok(()) };
+        let (mut results, bridged) = self.together(control);
+        let failed = results.iter().position(Result::is_err);
+        if failed.is_none() && bridged {
+            return Ok(());
+        }
         // Members that had finished did not see what the failed ones gave back afterwards.
         let helpers = self.members.iter().zip(&results).filter(|(_, result)| result.is_ok());
         let helpers = helpers.map(|(member, _)| member).chain(&self.reserve);
-        if helpers.into_iter().any(|helper| self.one(helper.as_ref(), control).is_ok()) {
+        if helpers.into_iter().any(|helper| self.one(helper, control).is_ok()) {
             return Ok(());
         }
-        results.swap_remove(failed)
+        match failed {
+            Some(failed) => results.swap_remove(failed),
+            None => Err(BackendError::Device("nothing here can search any more".to_owned())),
+        }
     }
 }
 

@@ -62,8 +62,13 @@ pub enum SearchError {
         room: u128,
     },
     /// The backend broke down.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
+    #[error("{error}")]
+    Backend {
+        /// Why.
+        error: BackendError,
+        /// What was done until then.
+        report: Box<Report>,
+    },
 }
 
 /// A seed that the judge has confirmed.
@@ -145,14 +150,18 @@ impl Search {
     /// The backend broke down.
     pub fn run(&self) -> Result<Report, SearchError> {
         let began = Instant::now();
-        self.team.search(&self.control)?;
+        let result = self.team.search(&self.control);
         let elapsed = began.elapsed();
-        Ok(Report {
+        let report = Report {
             solutions: self.solutions(),
             tested: self.control.tested(),
             next: self.control.frontier(),
             elapsed,
-        })
+        };
+        match result {
+            Ok(()) => Ok(report),
+            Err(error) => Err(SearchError::Backend { error, report: Box::new(report) }),
+        }
     }
 
     /// The solutions so far before which nothing was missed.

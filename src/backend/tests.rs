@@ -138,3 +138,25 @@ fn a_stopped_control_gives_no_more_work() {
     assert_eq!(control.claim(1), None);
     assert!(control.is_stopped());
 }
+
+#[test]
+fn what_a_part_has_done_is_done_and_the_rest_is_free() {
+    let control = control(Span::new(0, 8192), 8, usize::MAX);
+    assert_eq!(control.next_claim(), Some(0));
+    let claim = control.claim(4096).unwrap();
+    assert_eq!(control.next_claim(), Some(4096));
+    let part = control.part(claim);
+    let breaks = MockBackend { candidates: (0..4096).collect(), claim: 1024, gives_up_at: 2500 };
+    assert!(breaks.search(&part).is_err());
+    assert!(!control.absorb(&part));
+    assert_eq!(control.done(), SpanSet::from(Span::new(0, 2048)));
+    assert_eq!(control.hits(), part.hits());
+    assert_eq!(control.false_candidates(), part.false_candidates());
+    assert_eq!((control.tested(), control.next_claim()), (2048, Some(2048)));
+    let rest = control.part(control.claim(u128::MAX).unwrap());
+    MockBackend { gives_up_at: u128::MAX, ..breaks }.search(&rest).unwrap();
+    assert!(control.absorb(&rest));
+    assert_eq!(control.frontier(), 8192);
+    control.stop();
+    assert_eq!(control.next_claim(), None);
+}

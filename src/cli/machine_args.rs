@@ -11,8 +11,8 @@ use std::num::NonZeroUsize;
 /// What searches on this machine.
 #[derive(Args, Clone, Debug)]
 pub struct MachineArgs {
-    /// What searches: auto (a hardware GPU if there is one, else the cpu), cpu, gpu, or all (both;
-    /// also gpu,cpu)
+    /// What searches: auto (a hardware GPU if there is one and the search is not short, else the
+    /// cpu; the cpu also where --threads or --level is given), cpu, gpu, or all (both; also gpu,cpu)
     #[arg(long, default_value_t = Choice::Auto)]
     pub backend: Choice,
 
@@ -58,7 +58,7 @@ impl MachineArgs {
         }
         if !self.gpus.is_empty() {
             // Quoted: names of GPUs have spaces.
-            add("gpu", &format!("'{}'", self.gpus.join(",")));
+            add("gpu", &format!("'{}'", self.gpus.join(",").replace('\'', "'\\''")));
         }
         if let Some(workload) = self.workload {
             add("workload", &workload);

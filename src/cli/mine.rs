@@ -76,12 +76,19 @@ pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
     };
     let mut search = Search::new(&puzzle, &options).map_err(failure)?;
     // Even when quiet: the search goes on, slower than was asked for.
-    search.on_failure(|error| eprintln!("{error}"));
+    search.on_failure(|error| eprintln!("error: {error}"));
     stop_on_ctrl_c(search.control())?;
     let output = Output { args, puzzle: &puzzle, search: &search };
     output.started()?;
-    let report = watch(args, &puzzle, &search).map_err(anyhow::Error::from)?;
-    output.finished(&report)
+    match watch(args, &puzzle, &search) {
+        Ok(report) => output.finished(&report),
+        // Why was said when it happened; what is done need not be done again.
+        Err(SearchError::Backend { report, .. }) => {
+            output.finished(&report)?;
+            Ok(ExitCode::from(1))
+        }
+        Err(error) => Err(failure(error)),
+    }
 }
 
 /// What kept the search from being made is a usage error, unless the machine is to blame.
@@ -94,7 +101,14 @@ fn failure(error: SearchError) -> Failure {
 
 fn stop_on_ctrl_c(control: &Arc<Control>) -> anyhow::Result<()> {
     let control = Arc::clone(control);
-    ctrlc::set_handler(move || control.stop()).context("cannot watch for Ctrl-C")
+    let stop = move || {
+        // Someone insists: a driver may be hanging.
+        if control.is_stopped() {
+            std::process::exit(INTERRUPTED.into());
+        }
+        control.stop();
+    };
+    ctrlc::set_handler(stop).context("cannot watch for Ctrl-C")
 }
 
 /// Runs the search and keeps the progress line while it runs.

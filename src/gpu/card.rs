@@ -10,7 +10,7 @@ use super::workload::Workload;
 use crate::backend::{Backend, BackendError, Control};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A dispatch that takes longer has stalled: display drivers give up after two to ten seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,14 +21,18 @@ const CHECK: Duration = Duration::from_secs(180);
 /// From a failure to the next attempt.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// A GPU that failed again and again is left alone for this long: each attempt may cost half a minute
+/// of waiting for a driver.
+const REST: Duration = Duration::from_secs(600);
+
 /// One GPU.
 pub struct Gpu {
     adapter: Adapter,
     workload: Workload,
     cache: Cache,
     session: Mutex<Option<Session<WgpuEngine>>>,
-    /// Why it is not used any more.
-    retired: Mutex<Option<String>>,
+    /// Why it is not used any more, and until when; for ever if it computes wrongly.
+    retired: Mutex<Option<(String, Option<Instant>)>>,
 }
 
 impl Gpu {
@@ -102,15 +106,19 @@ impl Backend for Gpu {
     }
 
     fn search(&self, control: &Control) -> Result<(), BackendError> {
-        if let Some(reason) = &*lock(&self.retired) {
+        if let Some((reason, until)) = &*lock(&self.retired)
+            && until.is_none_or(|until| Instant::now() < until)
+        {
             return Err(self.failed(reason));
         }
         let mut session = lock(&self.session);
         let result = host::search(&mut session, &self.opener(&|| self.engine()), control);
         result.map_err(|fault| {
-            if let Fault::Wrong(_) = fault {
-                *lock(&self.retired) = Some(fault.to_string());
-            }
+            let until = match fault {
+                Fault::Wrong(_) => None,
+                _ => Some(Instant::now() + REST),
+            };
+            *lock(&self.retired) = Some((fault.to_string(), until));
             self.failed(&fault.to_string())
         })
     }

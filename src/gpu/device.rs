@@ -32,13 +32,20 @@ pub(super) fn select(selectors: &[String]) -> Result<Vec<Adapter>, GpuError> {
         let chosen = adapters.iter().find(|adapter| adapter.info.chosen);
         return chosen.map(|adapter| vec![adapter.clone()]).ok_or_else(|| none_chosen(&adapters));
     }
+    // Names have commas too.
+    let whole = selectors.join(",");
+    let selectors = match adapters.iter().any(|adapter| adapter.info.name == whole) {
+        true => &[whole][..],
+        false => selectors,
+    };
     let mut selected = Vec::new();
     for selector in selectors {
-        let named = named(&adapters, selector);
-        if named.is_empty() {
+        let named = named(&adapters, selector.trim());
+        if named.is_empty() || selector.trim().is_empty() {
             let there_are = adapters.iter().map(|a| format!("{} {}", a.info.index, a.info.name));
             let there_are = there_are.collect::<Vec<_>>().join(", ");
-            return Err(GpuError::NoSuch { selector: selector.clone(), there_are });
+            let selector = format!("{:?}", selector.trim());
+            return Err(GpuError::NoSuch { selector, there_are });
         }
         for adapter in named {
             if let Some(reason) = &adapter.unfit {
@@ -53,8 +60,9 @@ pub(super) fn select(selectors: &[String]) -> Result<Vec<Adapter>, GpuError> {
 
 /// The adapters that one selector means. A card that several APIs show is taken once.
 fn named<'a>(adapters: &'a [Adapter], selector: &str) -> Vec<&'a Adapter> {
-    if let Ok(index) = selector.parse::<usize>() {
-        return adapters.iter().filter(|adapter| adapter.info.index == index).collect();
+    let index = selector.parse().ok();
+    if let Some(adapter) = adapters.iter().find(|adapter| Some(adapter.info.index) == index) {
+        return vec![adapter];
     }
     let part = selector.to_lowercase();
     let fits = |adapter: &&Adapter| adapter.info.name.to_lowercase().contains(&part);

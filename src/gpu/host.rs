@@ -87,7 +87,7 @@ fn attempt<E: Engine>(
         Some(session) => session,
         none => none.insert(Session::new((opener.open)()?, opener)),
     };
-    Search::new(session, control, failures).run()
+    Search::new(session, control, failures).work()
 }
 
 /// Ends the device; in a thread of its own if it hangs, because wgpu waits for dispatches then.
@@ -139,8 +139,8 @@ struct Flight {
 enum Aim {
     /// All of this span, and nothing else, is in the batch.
     Search(Span),
-    /// The answers are known.
-    Check(Vec<Entry>),
+    /// The answers are known, and this pipeline is to give them.
+    Check(Vec<Entry>, (Shape, u32)),
 }
 
 /// One search with one device.
@@ -163,22 +163,12 @@ impl<'a, E: Engine> Search<'a, E> {
         Self { session, control, failures, began, plan: None, todo, flights }
     }
 
-    fn run(mut self) -> Result<(), Fault> {
-        let result = self.work();
-        // Stopped or failed: what is not done is for others.
-        let in_flight = self.flights.drain(..).filter_map(|flight| match flight.aim {
-            Aim::Search(span) => Some(span),
-            Aim::Check(_) => None,
-        });
-        in_flight.chain(self.todo.drain(..)).for_each(|span| self.control.give_back(span));
-        result
-    }
-
     fn work(&mut self) -> Result<(), Fault> {
         // What a search that was stopped has left in flight.
         while self.session.engine.in_flight() > 0 {
             self.session.engine.finish(self.session.times.patience)?;
         }
+        self.prepare()?;
         loop {
             while self.flights.len() < DEPTH && !self.control.is_stopped() {
                 let Some((span, batch)) = self.next_batch()? else { break };
@@ -194,31 +184,47 @@ impl<'a, E: Engine> Search<'a, E> {
         }
     }
 
+    /// Compiles what the search begins with, and checks it, before anything is claimed: others can
+    /// work on it meanwhile.
+    fn prepare(&mut self) -> Result<(), Fault> {
+        let next = self.control.next_claim();
+        let Some(plan) = next.and_then(|nonce| self.plan_of(nonce)) else { return Ok(()) };
+        let workgroup = self.session.workgroup(&Shape::of(&plan));
+        self.check_if_due(&plan, workgroup)?;
+        while !self.flights.is_empty() {
+            self.land()?;
+        }
+        Ok(())
+    }
+
     /// Submits a batch, behind a check if one is due for its pipeline.
     fn launch(&mut self, span: Span, batch: Batch) -> Result<(), Fault> {
-        let launched = self.check_if_due(&batch).and_then(|()| self.fly(batch, Aim::Search(span)));
+        let plan = batch.slices.first().map(|slice| Arc::clone(&slice.plan));
+        let checked = plan.map_or(Ok(()), |plan| self.check_if_due(&plan, batch.workgroup));
+        let launched = checked.and_then(|()| self.fly(batch, Aim::Search(span)));
         if launched.is_err() {
             self.todo.push_front(span);
         }
         launched
     }
 
-    fn check_if_due(&mut self, batch: &Batch) -> Result<(), Fault> {
-        let Some(Slice { plan, .. }) = batch.slices.first() else { return Ok(()) };
-        let pipeline = (Shape::of(plan), batch.workgroup);
+    fn check_if_due(&mut self, plan: &Arc<Plan>, workgroup: u32) -> Result<(), Fault> {
+        let pipeline = (Shape::of(plan), workgroup);
         let checked = self.session.checked.get(&pipeline);
-        if checked.is_some_and(|when| when.elapsed() < self.session.times.check) {
+        let under_way = |flight: &Flight| matches!(&flight.aim, Aim::Check(_, p) if *p == pipeline);
+        if checked.is_some_and(|when| when.elapsed() < self.session.times.check)
+            || self.flights.iter().any(under_way)
+        {
             return Ok(());
         }
-        self.session.checked.insert(pipeline, Instant::now());
         let slice = known::slice(plan);
         let answers = known::answers(&slice);
         // Room for the check and the batch behind it.
         while self.flights.len() + 2 > DEPTH {
             self.land()?;
         }
-        let check = Batch { slices: vec![slice], bits: known::BITS, ..*batch };
-        self.fly(check, Aim::Check(answers))
+        let check = Batch { slices: vec![slice], bits: known::BITS, workgroup };
+        self.fly(check, Aim::Check(answers, pipeline))
     }
 
     fn fly(&mut self, batch: Batch, aim: Aim) -> Result<(), Fault> {
@@ -239,9 +245,10 @@ impl<'a, E: Engine> Search<'a, E> {
             return Ok(());
         };
         match aim {
-            Aim::Check(answers) => {
+            Aim::Check(answers, pipeline) => {
                 self.session.pace.paused(now);
                 self.compare(&answers, outcome)?;
+                self.session.checked.insert(pipeline, now);
             }
             Aim::Search(span) if outcome.overflowed() => self.halve(span)?,
             Aim::Search(span) => {
@@ -349,6 +356,17 @@ impl<'a, E: Engine> Search<'a, E> {
             self.plan = Plan::new(self.control.space(), nonce).map(Arc::new);
         }
         self.plan.clone()
+    }
+}
+
+/// Stopped or failed, also by a panic: what is not done is for others.
+impl<E> Drop for Search<'_, E> {
+    fn drop(&mut self) {
+        let in_flight = self.flights.drain(..).filter_map(|flight| match flight.aim {
+            Aim::Search(span) => Some(span),
+            Aim::Check(..) => None,
+        });
+        in_flight.chain(self.todo.drain(..)).for_each(|span| self.control.give_back(span));
     }
 }
 

@@ -5,6 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+/// MD5 steps a second that no device reaches: some twenty times the fastest of 2026.
+const MOST_RATE: f64 = 1e14;
+
 /// MD5 steps of a first dispatch on a device that nothing is known of: a blink on any.
 const FIRST_BUDGET: f64 = 1e7;
 
@@ -105,7 +108,8 @@ impl FromStr for Tuned {
             rate: rate.parse().map_err(|_| ())?,
         };
         let plausible = WORKGROUPS.contains(&tuned.workgroup) && tuned.rate.is_normal();
-        if plausible && tuned.rate > 0.0 { Ok(tuned) } else { Err(()) }
+        // What is beyond any device is a damaged file, and would be a dispatch without end.
+        if plausible && tuned.rate > 0.0 && tuned.rate < MOST_RATE { Ok(tuned) } else { Err(()) }
     }
 }
 
@@ -257,6 +261,7 @@ mod tests {
     fn sizes_beyond_the_device_are_not_tried() {
         let tuner = Tuner::new(64, Some(Tuned { workgroup: 256, rate: 1.0 }));
         assert_eq!((tuner.workgroup(), tuner.tuned()), (64, None));
+        assert!("128 2e14".parse::<Tuned>().is_err() && "128 2e13".parse::<Tuned>().is_ok());
         assert!("256 -3".parse::<Tuned>().is_err() && "100 3".parse::<Tuned>().is_err());
     }
 }

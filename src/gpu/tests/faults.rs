@@ -174,12 +174,12 @@ fn a_device_that_computes_wrongly_is_not_used_again() {
 
 #[test]
 fn a_device_that_goes_bad_is_noticed_at_the_next_check() {
-    // A check before every batch: submissions 0, 2, 4 and so on.
+    // A check before all else and one before every batch: submissions 0, 1, 3, 5 and so on.
     let times = Times { check: Duration::ZERO, ..TIMES };
     let (result, control, _) = run_with(times, Sabotage::Nothing, BITS, CLAIMED);
     assert_eq!(result, Ok(()));
     assert_complete(&control, span());
-    for at in [2, 4] {
+    for at in [3, 5] {
         let (result, control, engines) = run_with(times, Sabotage::Miss(at), BITS, CLAIMED);
         assert!(matches!(result, Err(Fault::Wrong(_))), "{at}: {result:?}");
         assert_eq!(engines, 1);
