@@ -145,6 +145,18 @@ impl Plan {
         (self.first_base + u128::from(low)) * u128::from(self.family()) + u128::from(member)
     }
 
+    /// The first block with the words of a tunnel's first member: the steps before the start see the
+    /// words of some member, and it does not matter whose.
+    pub fn first_block(&self) -> [u32; 16] {
+        let mut block = self.block;
+        if let Members::Tunnel(words) = &self.members {
+            for (at, word) in TUNNEL_WORDS.into_iter().zip(words[0]) {
+                block[at] = word;
+            }
+        }
+        block
+    }
+
     /// MD5 steps that one candidate costs.
     pub fn steps(&self) -> usize {
         64 * self.later_blocks.len() + LAST_FILTER_STEP + 1 - self.start

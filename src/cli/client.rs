@@ -2,7 +2,7 @@
 
 use super::machine_args::{self, MachineArgs};
 use super::net_args::{RouteArgs, interrupted, runtime};
-use super::{Failure, text};
+use super::{Failure, INTERRUPTED, text};
 use crate::backend::Backend;
 use crate::jobs::JobSpec;
 use crate::net::classic;
@@ -21,9 +21,6 @@ use std::time::{Duration, Instant};
 const REFUSED: u8 = 1;
 /// The server was never there.
 const UNREACHABLE: u8 = 3;
-/// What a shell reports for a program ended by Ctrl-C.
-const INTERRUPTED: u8 = 130;
-
 /// Pause between attempts to reach a server of the plain-text protocol.
 const CLASSIC_PAUSE: Duration = Duration::from_millis(500);
 

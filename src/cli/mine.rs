@@ -2,7 +2,7 @@
 
 use super::machine_args::{self, MachineArgs};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
-use super::{Failure, text};
+use super::{Failure, INTERRUPTED, text};
 use crate::backend::Control;
 use crate::puzzle::Puzzle;
 use crate::search::{Options, Report, Search, SearchError, Solution};
@@ -23,9 +23,6 @@ const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// Time between two updates of the progress line.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
-
-/// What a shell reports for a program ended by Ctrl-C.
-const INTERRUPTED: u8 = 130;
 
 /// Finds a seed on this machine
 #[derive(Args, Debug)]
@@ -175,7 +172,7 @@ impl Output<'_> {
     fn started(&self) -> Result<(), Failure> {
         let space = self.search.control().space();
         if self.args.json {
-            return Ok(say(&json!({
+            return Ok(print_json(&json!({
                 "event": "start",
                 "string": self.puzzle.string(),
                 "encoding": self.puzzle.encoding().to_string(),
@@ -208,7 +205,7 @@ impl Output<'_> {
         text::warn_of_false_candidates(self.search.control());
         for solution in &report.solutions {
             if self.args.json {
-                say(&json!({
+                print_json(&json!({
                     "event": "solution",
                     "seed": solution.seed,
                     "digest": solution.digest.to_string(),
@@ -258,7 +255,7 @@ impl Output<'_> {
     fn interrupted(&self, report: &Report) -> Result<(), Failure> {
         let command = self.resume_command(report);
         if self.args.json {
-            return Ok(say(&json!({
+            return Ok(print_json(&json!({
                 "event": "interrupted",
                 "next": report.next.to_string(),
                 "command": command,
@@ -307,7 +304,7 @@ impl Output<'_> {
     fn json_result(&self, report: &Report) -> Result<(), Failure> {
         let first = report.solutions.first();
         let seconds = report.elapsed.as_secs_f64();
-        Ok(say(&json!({
+        Ok(print_json(&json!({
             "event": "result",
             "seed": first.map(|solution| &solution.seed),
             "string": self.puzzle.string(),
@@ -324,6 +321,6 @@ impl Output<'_> {
 }
 
 /// One JSON object on a line of its own.
-fn say(event: &serde_json::Value) -> std::io::Result<()> {
+fn print_json(event: &serde_json::Value) -> std::io::Result<()> {
     writeln!(std::io::stdout().lock(), "{event}")
 }

@@ -24,6 +24,9 @@ pub mod verify;
 
 use std::process::ExitCode;
 
+/// What a shell reports for a program ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
 /// How a program ends when it did not simply succeed.
 #[derive(Debug)]
 pub enum Failure {

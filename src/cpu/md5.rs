@@ -91,7 +91,7 @@ impl Prepared {
             block: plan.block,
             base_words: plan.base_words.clone(),
             start: plan.start,
-            constants: with_block(&first_block(plan)),
+            constants: with_block(&plan.first_block()),
             rows,
             later: plan.later_blocks.iter().map(with_block).collect(),
             mask: filter_mask(bits),
@@ -105,18 +105,6 @@ impl Prepared {
     pub(super) fn has_later_blocks(&self) -> bool {
         !self.later.is_empty()
     }
-}
-
-/// The first block with the words of a tunnel's first member: the steps before the start see the
-/// words of some member, and it does not matter whose.
-fn first_block(plan: &Plan) -> [u32; 16] {
-    let mut block = plan.block;
-    if let Members::Tunnel(words) = &plan.members {
-        for (at, word) in TUNNEL_WORDS.into_iter().zip(words[0]) {
-            block[at] = word;
-        }
-    }
-    block
 }
 
 /// Calls `$step!(index, round function, rotation)` for the steps of MD5 in order.

@@ -1,7 +1,7 @@
 //! The structs of `md5.wgsl` as they lie in memory, and how a plan fills them.
 
 use super::shader::tunnel_slots;
-use crate::plan::{Members, Plan, TUNNEL_WORDS};
+use crate::plan::{Members, Plan};
 use crate::steps::{K, filter_mask, word_of_step};
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
@@ -52,7 +52,7 @@ impl Params {
         }
         let mut params: Box<Self> = bytemuck::zeroed_box();
         params.blocks = plan.later_blocks.len() as u32;
-        params.constants = constants(&first_block(plan));
+        params.constants = constants(&plan.first_block());
         for (mirror, word) in params.base_words.iter_mut().zip(&plan.base_words) {
             *mirror = [word.right, word.left, word.mask, 0];
         }
@@ -86,16 +86,4 @@ impl Params {
 /// What each step of a block adds.
 pub(super) fn constants(block: &[u32; 16]) -> [u32; 64] {
     std::array::from_fn(|i| K[i].wrapping_add(block[word_of_step(i)]))
-}
-
-/// The first block as the steps before `start` see it: any member of a tunnel gives the same
-/// state from Q6 on, so the words of the first do.
-fn first_block(plan: &Plan) -> [u32; 16] {
-    let mut block = plan.block;
-    if let Members::Tunnel(words) = &plan.members {
-        for (at, word) in TUNNEL_WORDS.into_iter().zip(words[0]) {
-            block[at] = word;
-        }
-    }
-    block
 }

@@ -6,7 +6,7 @@
 use super::link::{Link, LinkError, Route, Status};
 use super::market::spec_of;
 use super::random_key;
-use super::task::{Reported, Task, report};
+use super::task::{Task, report};
 use crate::backend::{Backend, BackendError};
 use crate::jobs::{JobKind, JobSpec};
 use crate::proto::{
@@ -162,7 +162,7 @@ struct Engine {
     shown: HashSet<u64>,
     tasks: HashMap<Key, Arc<Task>>,
     asks: JoinSet<Result<Asked, LinkError>>,
-    reports: JoinSet<(Key, Result<Reported, LinkError>)>,
+    reports: JoinSet<(Key, Result<(), LinkError>)>,
     not_before: Instant,
     client: u64,
     server: Option<u64>,
@@ -310,7 +310,7 @@ impl Engine {
         self.reports.spawn(async move { (key, report(task, link).await) });
     }
 
-    fn reported(&mut self, key: Key, reported: Result<Reported, LinkError>) -> Option<Ending> {
+    fn reported(&mut self, key: Key, reported: Result<(), LinkError>) -> Option<Ending> {
         if let Some(task) = self.tasks.remove(&key) {
             task.abandon();
         }

@@ -71,7 +71,6 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: u32) -> JobLi
         state,
         done: status.done as f64,
         whole,
-        rate: 0.0,
         priority: status.priority,
         winner,
         result: result(coordinator, status, offset as usize),

@@ -192,12 +192,11 @@ fn lock(sum: &Mutex<Sum>) -> MutexGuard<'_, Sum> {
 ///
 /// # Errors
 /// The server wants nothing of this client, or has forgotten everything.
-pub(super) async fn report(task: Arc<Task>, link: Link) -> Result<Reported, LinkError> {
+pub(super) async fn report(task: Arc<Task>, link: Link) -> Result<(), LinkError> {
     let (start, end) = (task.grant.span.start(), task.grant.span.end());
     let mut reporter = Reporter { task, done: start, end, sent_hits: Vec::new(), told: false };
     let mut tick = tokio::time::interval(PROGRESS);
     tick.reset();
-    let mut total = Reported::default();
     loop {
         tokio::select! {
             () = reporter.task.news.notified() => {}
@@ -205,30 +204,18 @@ pub(super) async fn report(task: Arc<Task>, link: Link) -> Result<Reported, Link
         }
         loop {
             if reporter.task.is_over() {
-                return Ok(total);
+                return Ok(());
             }
             let searched = reporter.task.is_searched();
             let Some(progress) = reporter.next(searched) else { break };
-            let hits = progress.hits.len();
             let server = reporter.task.server;
             let answer = link.call_at(server, Call::Progress(progress)).await?;
             let Answer::Verdict(verdict) = answer else { return Err(LinkError::Ended) };
-            total.false_hits += verdict.false_hits;
-            total.solutions += hits as u32;
             if !reporter.take(verdict) {
-                return Ok(total);
+                return Ok(());
             }
         }
     }
-}
-
-/// What a lease has come to.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reported {
-    /// Solutions sent.
-    pub(super) solutions: u32,
-    /// Hits that the server did not believe.
-    pub(super) false_hits: u32,
 }
 
 struct Reporter {

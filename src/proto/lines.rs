@@ -31,8 +31,6 @@ pub struct JobLine {
     pub done: f64,
     /// Units in all; of a puzzle, the number expected to be needed.
     pub whole: f64,
-    /// Units a second.
-    pub rate: f64,
     /// Leases in a row.
     pub priority: u32,
     /// Whose solution it was; 0 for nobody's.
@@ -92,7 +90,6 @@ impl From<JobLine> for wire::Job {
             state: to_wire(&STATES, &line.state).unwrap_or_default().into(),
             done: line.done,
             whole: line.whole,
-            rate: line.rate,
             priority: line.priority,
             winner: line.winner,
             result: line.result,
@@ -112,7 +109,6 @@ impl TryFrom<wire::Job> for JobLine {
             state: from_wire("state", &STATES, wire::State::try_from(wire.state).ok())?,
             done: amount("done", wire.done)?,
             whole: amount("whole", wire.whole)?,
-            rate: amount("rate", wire.rate)?,
             priority: wire.priority,
             winner: wire.winner,
             result: text("result", wire.result, MAX_RESULT)?,

@@ -98,7 +98,6 @@ fn job_line() -> JobLine {
         state: State::Running,
         done: 5.0,
         whole: 16_777_216.0,
-        rate: 1e9,
         priority: 2,
         winner: 0,
         result: String::new(),

@@ -1,6 +1,6 @@
 //! What the server says: joins, reports, the status line, and how it ended.
 
-use crate::cli::text;
+use crate::cli::{INTERRUPTED, text};
 use crate::coordinator::{JobEnd, JobId};
 use crate::jobs::Solution;
 use crate::net::server::Ending;
@@ -22,9 +22,6 @@ const REPORTED_CLIENTS: usize = 32;
 
 /// Spans of a coverage that are printed.
 const PRINTED_SPANS: usize = 20;
-
-/// What a shell reports for a program ended by Ctrl-C.
-const INTERRUPTED: u8 = 130;
 
 /// What is shown while the server runs.
 #[derive(Clone)]

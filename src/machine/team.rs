@@ -1,139 +1,16 @@
-//! Which backends of this machine search: what `--backend` says, and how they work as one.
-//!
-//! `auto` takes a hardware GPU where there is one and the search is long enough to pay for opening
-//! it, else the cpu; the cpu also begins while the GPU's shader is compiled. Several backends pull sub-spans from one control, each at its own pace; what
-//! one of them leaves undone when it fails is done by the others.
+//! Backends that work as one: each pulls sub-spans from one control at its own pace, and what one of
+//! them leaves undone when it fails is done by the others.
 
 use crate::backend::{Backend, BackendError, Control};
-use crate::cpu::{Cpu, Level, LevelError};
-use crate::gpu::{Gpu, GpuError, Workload};
-use crate::puzzle::Difficulty;
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// Searches of up to 2^28 expected candidates take the cpu less time than opening a GPU.
-const CPU_BITS: u32 = 28;
 
 /// The reserve searches for this long, about, before it looks whether the others have begun.
 const BRIDGE_TIME: Duration = Duration::from_millis(10);
 
 /// Its first piece: below that on any processor.
 const BRIDGE_PIECE: u128 = 1 << 16;
-
-/// Which kinds of backend search.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Choice {
-    /// A hardware GPU if there is one, else the cpu.
-    #[default]
-    Auto,
-    /// The cpu.
-    Cpu,
-    /// The selected GPUs.
-    Gpu,
-    /// Both.
-    All,
-}
-
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Auto => "auto",
-            Self::Cpu => "cpu",
-            Self::Gpu => "gpu",
-            Self::All => "all",
-        })
-    }
-}
-
-/// The word names no backend.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown backend {0:?}: choose auto, cpu, gpu or all (the same as gpu,cpu)")]
-pub struct UnknownChoice(String);
-
-impl FromStr for Choice {
-    type Err = UnknownChoice;
-
-    fn from_str(word: &str) -> Result<Self, UnknownChoice> {
-        match word {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "gpu" => Ok(Self::Gpu),
-            "all" | "gpu,cpu" | "cpu,gpu" => Ok(Self::All),
-            _ => Err(UnknownChoice(word.to_owned())),
-        }
-    }
-}
-
-/// What is wanted of this machine. The default is what suits it best.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Machine {
-    /// Which kinds of backend.
-    pub choice: Choice,
-    /// Level of the cpu backend; `None` takes the best.
-    pub level: Option<Level>,
-    /// Threads of the cpu backend; `None` takes all cores.
-    pub threads: Option<NonZeroUsize>,
-    /// Numbers or parts of names of GPUs; none takes the best hardware GPU.
-    pub gpus: Vec<String>,
-    /// How long a dispatch may keep a GPU; `None` takes what suits the machine.
-    pub workload: Option<Workload>,
-}
-
-/// Why a backend is not to be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MachineError {
-    /// The cpu lacks the level.
-    #[error(transparent)]
-    Level(#[from] LevelError),
-    /// There is no such GPU.
-    #[error(transparent)]
-    Gpu(#[from] GpuError),
-}
-
-impl Machine {
-    /// The backends for a puzzle this difficult, as one.
-    ///
-    /// # Errors
-    /// What was asked for by name is not to be had.
-    pub fn open(&self, difficulty: Difficulty) -> Result<Team, MachineError> {
-        let cpu =
-            || Cpu::new(self.level, self.threads).map(|cpu| Box::new(cpu) as Box<dyn Backend>);
-        Ok(match self.choice {
-            Choice::Cpu => Team::new(vec![cpu()?], None),
-            Choice::Gpu => Team::new(self.gpus()?, None),
-            Choice::All => {
-                let mut members = self.gpus()?;
-                members.push(cpu()?);
-                Team::new(members, None)
-            }
-            Choice::Auto if self.cpu_will_do(difficulty) => Team::new(vec![cpu()?], None),
-            Choice::Auto => match self.gpus() {
-                Ok(gpus) => Team::new(gpus, Some(cpu()?)),
-                Err(error) if self.gpus.is_empty() => {
-                    let note = format!("using the cpu: {} (see `seedrush devices`)", error.brief());
-                    Team { note: Some(note), ..Team::new(vec![cpu()?], None) }
-                }
-                Err(error) => return Err(error.into()),
-            },
-        })
-    }
-
-    /// Whether `auto` need not look for a GPU: none was named, and either options that only the cpu
-    /// has were given or the search is short.
-    fn cpu_will_do(&self, difficulty: Difficulty) -> bool {
-        let cpu_is_meant = self.level.is_some() || self.threads.is_some();
-        self.gpus.is_empty() && (cpu_is_meant || difficulty.bits() <= CPU_BITS)
-    }
-
-    fn gpus(&self) -> Result<Vec<Box<dyn Backend>>, GpuError> {
-        let workload = self.workload.unwrap_or_else(Workload::of_this_machine);
-        let gpus = Gpu::open(&self.gpus, workload)?.into_iter();
-        Ok(gpus.map(|gpu| Box::new(gpu) as Box<dyn Backend>).collect())
-    }
-}
 
 /// Backends that search together, and one that begins before they do and steps in when all of them
 /// fail.
@@ -174,6 +51,12 @@ impl Team {
     /// Calls `tell` when a backend begins to fail, also when others go on in its place.
     pub fn on_failure(&mut self, tell: impl Fn(&BackendError) + Send + Sync + 'static) {
         self.on_failure = Box::new(tell);
+    }
+
+    /// The same team, with what the user should know about how it was chosen.
+    pub(super) fn with_note(mut self, note: String) -> Self {
+        self.note = Some(note);
+        self
     }
 
     /// What the user should know about how the backends were chosen, in one line.
@@ -235,11 +118,12 @@ impl Team {
                 Some(reserve) => self.bridge(reserve.backend.as_ref(), control, &others),
                 None => true,
             };
-            let panicked = |_| Err(BackendError::Device("a search panicked".to_owned()));
             let joined = threads.into_iter().zip(&self.members).map(|(thread, member)| {
-                let result = thread.join().unwrap_or_else(panicked);
-                self.tell(member, &result);
-                result
+                thread.join().unwrap_or_else(|_| {
+                    let panicked = Err(BackendError::Device("a search panicked".to_owned()));
+                    self.tell(member, &panicked);
+                    panicked
+                })
             });
             (joined.collect(), bridged)
         })
@@ -298,11 +182,13 @@ impl fmt::Debug for Team {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::puzzle::{Encoding, Puzzle};
+    use crate::cpu::Cpu;
+    use crate::puzzle::{Difficulty, Encoding, Puzzle};
     use crate::seeds::{Layout, SeedSpace};
     use crate::span::{Span, SpanSet};
+    use std::num::NonZeroUsize;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     /// Claims, and fails with the claim in hand.
     struct Failing;
@@ -425,31 +311,5 @@ mod tests {
         assert_eq!(team.search(&control).unwrap_err().to_string(), "broken");
         assert_eq!(told.load(Ordering::Relaxed), 2, "of both");
         assert_eq!(control.claim(u128::MAX), Some(Span::new(0, 50_000)), "all of it is free");
-    }
-
-    #[test]
-    fn words_are_choices() {
-        for choice in [Choice::Auto, Choice::Cpu, Choice::Gpu, Choice::All] {
-            assert_eq!(choice.to_string().parse(), Ok(choice));
-        }
-        assert_eq!("gpu,cpu".parse(), Ok(Choice::All));
-        assert!("cuda".parse::<Choice>().unwrap_err().to_string().contains("gpu,cpu"));
-    }
-
-    #[test]
-    fn auto_takes_the_cpu_for_short_searches() {
-        let team = Machine::default().open(Difficulty::from_bits(20).unwrap()).unwrap();
-        assert!(team.describe().starts_with("cpu"), "{team:?}");
-        assert_eq!(team.note(), None);
-    }
-
-    #[test]
-    fn a_gpu_that_is_not_there_is_named() {
-        let gpus = vec!["no such card".to_owned()];
-        for choice in [Choice::Auto, Choice::Gpu, Choice::All] {
-            let machine = Machine { choice, gpus: gpus.clone(), ..Machine::default() };
-            let error = machine.open(Difficulty::from_bits(64).unwrap()).unwrap_err();
-            assert!(matches!(error, MachineError::Gpu(_)), "{error}");
-        }
     }
 }
