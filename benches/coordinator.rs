@@ -1,17 +1,20 @@
 //! What a lease costs the coordinator, sockets and all else left out.
 //!
-//! A round trip is a request, the grant, and the final report of the lease. Clients do not search:
-//! sums are known in closed form, and in the searches every nonce is a share, so that the client
-//! has nothing to compute and the coordinator judges a hundred shares a lease.
+//! A round trip is a request, the grant, and the final report of the lease. What clients do is no
+//! part of it: sums are known in closed form, and the two thousand shares of a lease of a search are
+//! looked up before the clock runs.
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
+use seedrush::backend::{Backend, Control};
 use seedrush::coordinator::{
-    Assignment, ClientId, Config, Coordinator, Event, Join, LeaseState, Report,
+    Assignment, ClientId, Config, Coordinator, Event, Grant, Join, LeaseState, Report,
 };
+use seedrush::cpu::Cpu;
 use seedrush::jobs::{JobKind, JobSpec, Md5Search, Outcome, SumOfSquares};
 use seedrush::span::Span;
 use seedrush::{Difficulty, Encoding, Layout, Puzzle};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 fn main() {
@@ -19,10 +22,13 @@ fn main() {
 }
 
 /// Round trips in one measurement.
-const ROUND: u64 = 10_000;
+const ROUND: u64 = 1_000;
+
+/// Units of a lease.
+const LEASE: u128 = 4096;
 
 /// Every client holds one lease in reserve while it reports the other.
-const CLIENTS: [u64; 3] = [100, 10_000, 100_000];
+const CLIENTS: [u64; 3] = [1_000, 10_000, 100_000];
 
 #[divan::bench(args = CLIENTS, sample_count = 20)]
 fn sum_leases(bencher: Bencher, clients: u64) {
@@ -31,7 +37,7 @@ fn sum_leases(bencher: Bencher, clients: u64) {
 }
 
 #[divan::bench(args = CLIENTS, sample_count = 20)]
-fn search_leases_of_100_shares(bencher: Bencher, clients: u64) {
+fn search_leases_of_2048_shares(bencher: Bencher, clients: u64) {
     bench(bencher, clients, &search());
 }
 
@@ -46,10 +52,13 @@ fn joins(bencher: Bencher, clients: u64) {
 
 fn bench(bencher: Bencher, clients: u64, job: &JobSpec) {
     let mut team = Team::new(clients, job);
-    team.clients.iter_mut().for_each(|client| client.fetch(&mut team.coordinator));
-    bencher.counter(ItemsCount::new(ROUND)).bench_local(|| {
-        let counted = team.round();
-        assert!(counted >= u128::from(ROUND));
+    let now = team.now;
+    team.clients.iter_mut().for_each(|client| client.fetch(now, &mut team.coordinator));
+    let team = std::cell::RefCell::new(team);
+    let prepared = bencher.counter(ItemsCount::new(ROUND)).with_inputs(|| team.borrow_mut().work());
+    prepared.bench_local_refs(|reports| {
+        let counted = team.borrow_mut().round(reports);
+        assert_eq!(counted, u128::from(ROUND) * LEASE);
         black_box(counted)
     });
 }
@@ -63,26 +72,34 @@ fn search() -> JobSpec {
 struct Client {
     id: ClientId,
     requests: u64,
-    lease: Option<Report>,
+    lease: Option<Grant>,
 }
 
 impl Client {
-    /// Asks for a lease; what to report of it is known at once.
-    fn fetch(&mut self, coordinator: &mut Coordinator) {
+    /// Asks for a lease.
+    fn fetch(&mut self, now: Duration, coordinator: &mut Coordinator) {
         self.requests += 1;
-        let answer = coordinator.request(Duration::ZERO, self.id, self.requests);
+        let answer = coordinator.request(now, self.id, self.requests);
         let Ok(Assignment::Lease(grant)) = answer else { panic!("no lease: {answer:?}") };
-        let outcome = match grant.spec {
-            JobSpec::SumOfSquares(_) => Outcome::SumOfSquares(sum_over(grant.span).into()),
-            JobSpec::Md5Search(_) => {
-                assert_eq!(grant.share_bits, Some(0));
-                let shares = (grant.span.start()..grant.span.end()).collect();
-                Outcome::Md5Search { hits: Vec::new(), shares }
-            }
-        };
-        let (lease, epoch, job, span) = (grant.lease, grant.epoch, grant.job, grant.span);
-        self.lease = Some(Report { lease, epoch, job, span, outcome, last: true });
+        assert_eq!(grant.span.len(), LEASE);
+        self.lease = Some(grant);
     }
+}
+
+/// What an honest client reports of a lease.
+fn report(grant: &Grant, cpu: &Cpu) -> Report {
+    let outcome = match &grant.spec {
+        JobSpec::SumOfSquares(_) => Outcome::SumOfSquares(sum_over(grant.span).into()),
+        JobSpec::Md5Search(search) => {
+            let bits = grant.share_bits.expect("a lease with shares");
+            let control = Control::new(search.space().clone(), grant.span, bits, usize::MAX);
+            cpu.search(&control).expect("the cpu does not fail");
+            let shares = control.hits().iter().map(|hit| hit.nonce).collect();
+            Outcome::Md5Search { hits: Vec::new(), shares }
+        }
+    };
+    let (lease, epoch, job, span) = (grant.lease, grant.epoch, grant.job, grant.span);
+    Report { lease, epoch, job, span, outcome, last: true }
 }
 
 /// Of numbers up to 2^38, so that everything fits.
@@ -93,40 +110,57 @@ fn sum_over(span: Span) -> u128 {
 
 struct Team {
     coordinator: Coordinator,
+    cpu: Cpu,
     clients: Vec<Client>,
     next: usize,
+    now: Duration,
 }
 
 impl Team {
     fn new(clients: u64, job: &JobSpec) -> Self {
-        // Leases of a hundred units: time stands still, so rates stay what they are said to be.
-        let (lease_time, min_clients) = match job.kind() {
-            JobKind::Md5Search => (Duration::from_millis(500), 1),
-            JobKind::SumOfSquares => (Duration::from_micros(1), 1),
+        // A lease a second for each client, and so each has the same length.
+        let second = Duration::from_secs(1);
+        let config = Config {
+            first_units: LEASE,
+            lease_time: second,
+            first_lease: second,
+            patience: Duration::from_secs(1 << 30),
+            client_timeout: Duration::from_secs(1 << 30),
+            min_clients: 1,
+            ..Config::default()
         };
-        let (first_lease, shortest_lease) = (lease_time, Duration::from_nanos(1));
-        let config =
-            Config { lease_time, first_lease, shortest_lease, min_clients, ..Config::default() };
-        let mut coordinator = Coordinator::new(config, 1);
+        let mut coordinator = Coordinator::new(config, [1; 32]);
         coordinator.submit(Duration::ZERO, 1, job.clone(), 1).expect("room for a job");
         let clients = (0..clients).map(|session| Client {
             id: join(&mut coordinator, session),
             requests: 0,
             lease: None,
         });
-        let clients = clients.collect();
-        Self { coordinator, clients, next: 0 }
+        let (clients, cpu) = (clients.collect(), Cpu::new(None, NonZeroUsize::new(1)));
+        Self { coordinator, cpu: cpu.expect("the best level"), clients, next: 0, now: second }
+    }
+
+    /// What the next clients report of the leases that they hold.
+    fn work(&self) -> Vec<Report> {
+        let places = (1..=ROUND as usize).map(|n| (self.next + n) % self.clients.len());
+        // Where there are fewer clients than round trips, later leases are not known yet.
+        let leases = places.take(self.clients.len());
+        let lease = |place: usize| self.clients[place].lease.as_ref().expect("a lease in reserve");
+        leases.map(|place| report(lease(place), &self.cpu)).collect()
     }
 
     /// [`ROUND`] round trips of one client after the other; returns what was counted.
-    fn round(&mut self) -> u128 {
+    fn round(&mut self, reports: &mut Vec<Report>) -> u128 {
         let mut counted = 0;
-        for _ in 0..ROUND {
-            self.next = (self.next + 1) % self.clients.len();
+        for report in reports.drain(..) {
+            self.next += 1;
+            if self.next >= self.clients.len() {
+                self.next = 0;
+                self.now += Duration::from_secs(1);
+            }
             let client = &mut self.clients[self.next];
-            let report = client.lease.take().expect("a lease in reserve");
-            client.fetch(&mut self.coordinator);
-            let verdict = self.coordinator.report(Duration::ZERO, client.id, &report);
+            client.fetch(self.now, &mut self.coordinator);
+            let verdict = self.coordinator.report(self.now, client.id, &report);
             let verdict = verdict.expect("an honest client");
             assert_eq!(verdict.lease, LeaseState::Over);
             counted += verdict.counted;
@@ -148,6 +182,7 @@ fn join(coordinator: &mut Coordinator, session: u64) -> ClientId {
         threads: 1,
         kinds: JobKind::ALL.to_vec(),
         rate_hint: 200,
+        suspect: false,
     };
     coordinator.join(Duration::ZERO, join).expect("room for a client").client
 }

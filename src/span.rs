@@ -163,6 +163,24 @@ impl SpanSet {
         removed
     }
 
+    /// Removes every unit of `span`; returns the pieces that were in the set, ascending.
+    pub fn extract(&mut self, span: Span) -> Vec<Span> {
+        let pieces: Vec<Span> = self.pieces(span).collect();
+        for &piece in &pieces {
+            self.remove(piece);
+        }
+        pieces
+    }
+
+    /// The parts of `span` that are in the set, ascending.
+    pub fn pieces(&self, span: Span) -> impl Iterator<Item = Span> + '_ {
+        let first = self.at_or_before(span.start).map_or(span.start, |held| held.start);
+        let range = self.spans.range(first..span.end.max(first));
+        range
+            .map(move |(&start, &end)| Span { start, end }.intersect(span))
+            .filter(|piece| !piece.is_empty())
+    }
+
     /// Takes up to `len` units off the lowest span. `None` when the set is empty or `len` is 0.
     pub fn take(&mut self, len: u128) -> Option<Span> {
         let (taken, _) = self.first()?.split_at(len);
@@ -209,7 +227,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_set_behaves_like_a_set_of_units(
-            steps in prop::collection::vec((0u8..3, small_span()), 1..40)
+            steps in prop::collection::vec((0u8..4, small_span()), 1..40)
         ) {
             let (mut set, mut model) = (SpanSet::new(), BTreeSet::new());
             for (kind, span) in steps {
@@ -221,6 +239,14 @@ mod tests {
                     1 => {
                         let gone = (span.start()..span.end()).filter(|u| model.remove(u)).count();
                         prop_assert_eq!(set.remove(span), gone as u128);
+                    }
+                    2 => {
+                        let pieces = set.extract(span);
+                        let units: Vec<u128> =
+                            pieces.iter().flat_map(|s| s.start()..s.end()).collect();
+                        let expected: Vec<u128> =
+                            (span.start()..span.end()).filter(|u| model.remove(u)).collect();
+                        prop_assert_eq!(units, expected);
                     }
                     _ => {
                         let taken = set.take(span.len());
@@ -234,6 +260,9 @@ mod tests {
                 check(&set, &model);
                 let all = (span.start()..span.end()).all(|u| model.contains(&u));
                 prop_assert_eq!(set.covers(span), all);
+                let inside: Vec<u128> = set.pieces(span).flat_map(|s| s.start()..s.end()).collect();
+                let expected: Vec<u128> = model.range(span.start()..span.end()).copied().collect();
+                prop_assert_eq!(inside, expected);
             }
         }
 

@@ -68,7 +68,9 @@ async fn measure(clients: u32, each: f64, time: Duration, transport: Transport) 
     println!(
         "{} nonces walked, {} counted by the server",
         log.walked.load(Ordering::Relaxed),
-        hub.with(|coordinator, _| coordinator.job(job).map_or(0, |job| job.done))
+        hub.with(|coordinator, _| coordinator
+            .job(job)
+            .map_or(0, |job| job.confirmed + job.claimed))
     );
     let mut gaps = log.gaps.lock().unwrap_or_else(PoisonError::into_inner);
     gaps.sort_unstable();

@@ -280,6 +280,7 @@ fn state_word(state: State) -> &'static str {
     match state {
         State::Waiting => "waiting",
         State::Running => "running",
+        State::Checking => "checking",
         State::Finished => "finished",
         State::Exhausted => "exhausted",
         State::Cancelled => "cancelled",

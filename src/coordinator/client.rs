@@ -1,7 +1,7 @@
 //! What is kept of one client.
 
 use super::config::MAX_NAME;
-use super::event::{ClientId, Join, LeaseId, Refusal};
+use super::event::{ClientId, JobId, Join, LeaseId, Refusal};
 use super::pace::Pace;
 use super::trust::{Standing, Trust};
 use crate::jobs::JobKind;
@@ -9,6 +9,12 @@ use std::time::Duration;
 
 /// No client does as many units a second, whatever it says.
 const MOST_RATE: u64 = 1_000_000_000_000_000;
+
+/// Jobs at which a client's speed is remembered; beyond that the one that it did longest ago goes.
+const KEPT_PACES: usize = 8;
+
+/// A client that does less than this part of what it can is no better than one that is silent.
+const DILIGENT: f64 = 0.25;
 
 /// A client that has joined and is not gone.
 #[derive(Clone, Debug)]
@@ -19,24 +25,39 @@ pub(super) struct Client {
     pub(super) backend: Box<str>,
     pub(super) threads: u32,
     kinds: [bool; JobKind::ALL.len()],
+    /// Whether others at its address have lied lately: it must prove more.
+    pub(super) suspect: bool,
     pub(super) joined: Duration,
     pub(super) last_seen: Duration,
     pub(super) connected: bool,
     pub(super) leases: Vec<LeaseId>,
     pub(super) requests: Requests,
-    paces: [Pace; JobKind::ALL.len()],
-    /// What it worked on last.
-    last_kind: JobKind,
-    /// The part of it in the team's rates.
-    rates: [u64; JobKind::ALL.len()],
+    /// Its place among those that wait for work.
+    pub(super) parked: Option<u64>,
+    /// By job, the one that it works on last.
+    paces: Vec<(JobId, Pace)>,
+    /// Its part in the team's rates.
+    pub(super) rates: Rates,
     /// Until when its work is in its pace. It works on one lease after the other, of whatever
     /// job, so this is one moment for all kinds.
     worked_until: Duration,
+    pub(super) diligence: Diligence,
     pub(super) trust: Trust,
+    /// Audits of its leases that are under way.
+    pub(super) audits: usize,
     pub(super) finished_leases: u64,
     pub(super) units: u128,
     /// Key of this client in the timers.
     pub(super) timer: Duration,
+}
+
+/// What a client adds to the rates of the team.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rates {
+    /// Nonces a second, as it says: for people.
+    pub(super) shown: u64,
+    /// What is proved, by kind, in units a second times what one of them costs.
+    pub(super) proved: [u64; JobKind::ALL.len()],
 }
 
 impl Client {
@@ -45,10 +66,6 @@ impl Client {
         for kind in join.kinds {
             kinds[kind.index()] = true;
         }
-        let hints = JobKind::ALL.map(|kind| match kind {
-            JobKind::Md5Search => join.rate_hint.min(MOST_RATE),
-            JobKind::SumOfSquares => 0,
-        });
         Self {
             session: join.session,
             name: for_people(&join.name),
@@ -56,17 +73,19 @@ impl Client {
             backend: for_people(&join.backend),
             threads: join.threads,
             kinds,
+            suspect: join.suspect,
             joined: now,
             last_seen: now,
             connected: true,
             leases: Vec::new(),
             requests: Requests::default(),
-            paces: hints.map(Pace::new),
-            last_kind: JobKind::Md5Search,
-            rates: JobKind::ALL
-                .map(|kind| if kinds[kind.index()] { hints[kind.index()] } else { 0 }),
+            parked: None,
+            paces: Vec::new(),
+            rates: Rates::default(),
             worked_until: now,
+            diligence: Diligence::default(),
             trust: Trust::default(),
+            audits: 0,
             finished_leases: 0,
             units: 0,
             timer: now,
@@ -83,39 +102,72 @@ impl Client {
         self.kinds[kind.index()]
     }
 
-    pub(super) fn pace(&mut self, kind: JobKind) -> &mut Pace {
-        &mut self.paces[kind.index()]
+    /// Returns its pace at a job, which becomes the one that it works on.
+    pub(super) fn pace(&mut self, job: JobId) -> &mut Pace {
+        let pace = match self.paces.iter().position(|&(known, _)| known == job) {
+            Some(place) => self.paces.remove(place),
+            None => (job, Pace::default()),
+        };
+        if self.paces.len() == KEPT_PACES {
+            self.paces.remove(0);
+        }
+        self.paces.push(pace);
+        let last = self.paces.len() - 1;
+        &mut self.paces[last].1
     }
 
-    /// Its pace at what it worked on last.
-    pub(super) fn last_pace(&self) -> &Pace {
-        &self.paces[self.last_kind.index()]
+    /// Returns its pace at a job, if it has worked on it.
+    pub(super) fn known_pace(&self, job: JobId) -> Option<&Pace> {
+        self.paces.iter().find(|&&(known, _)| known == job).map(|(_, pace)| pace)
     }
 
-    /// Units a second, as they are counted in the team's rate.
-    pub(super) fn rate(&self, kind: JobKind) -> u64 {
-        self.rates[kind.index()]
+    /// Returns its pace at what it worked on last.
+    pub(super) fn last_pace(&self) -> Option<&Pace> {
+        self.paces.last().map(|(_, pace)| pace)
     }
 
-    /// It begins to work after a pause; the pause is no part of its rate.
+    /// Begins to work after a pause; the pause is no part of its rate.
     pub(super) fn begin(&mut self, now: Duration) {
         self.worked_until = self.worked_until.max(now);
     }
 
-    /// Takes note of work reported now, and sets its rate. The caller settles the team's.
-    pub(super) fn note_work(&mut self, now: Duration, kind: JobKind, claimed: f64, proved: f64) {
+    /// Takes note of work reported now; returns the time that it took. The caller settles the
+    /// team's rates.
+    pub(super) fn note_work(&mut self, now: Duration, work: &Work) -> Duration {
         let time = now.saturating_sub(self.worked_until);
         self.begin(now);
-        self.paces[kind.index()].note(time, claimed, proved);
-        self.last_kind = kind;
-        // One outside the leases is no part of the team.
-        if self.can(kind) {
-            self.rates[kind.index()] = self.paces[kind.index()].rate().min(MOST_RATE);
+        let pace = self.pace(work.job);
+        pace.note(time, work.claimed, work.proved);
+        let (claimed, proved) = (pace.claimed_rate(), pace.proved_rate());
+        let proven = pace.is_proven();
+        if work.kind == JobKind::Md5Search {
+            self.rates.shown = (claimed as u64).min(MOST_RATE);
         }
+        // One outside the leases is no part of the team, and one that has proved nothing neither.
+        if proven && self.can(work.kind) {
+            let normal = (proved as u64).saturating_mul(work.unit_cost).min(MOST_RATE);
+            self.rates.proved[work.kind.index()] = normal;
+        }
+        time
     }
 
-    /// Its rates count no longer.
-    pub(super) fn drop_rates(&mut self) -> [u64; JobKind::ALL.len()] {
+    /// Returns whether anything of its work is proved, and it goes on.
+    pub(super) fn is_proven(&self) -> bool {
+        self.rates.proved.iter().any(|&rate| rate > 0)
+    }
+
+    /// Returns the units a second that a client can be expected to do at a job, from what it has
+    /// proved at it or at others; `None` where nothing is proved.
+    pub(super) fn proved_rate(&self, job: JobId, kind: JobKind, unit_cost: u64) -> Option<f64> {
+        let here = self.known_pace(job).filter(|pace| pace.is_proven()).map(Pace::proved_rate);
+        let elsewhere = || self.rates.proved[kind.index()] as f64 / unit_cost.max(1) as f64;
+        Some(here.unwrap_or_else(elsewhere)).filter(|&rate| rate > 0.0)
+    }
+
+    /// It has let its leases lie: nothing is expected of it until it proves itself again. Returns
+    /// what it was in the team's rates.
+    pub(super) fn unprove(&mut self) -> Rates {
+        self.paces.iter_mut().for_each(|(_, pace)| pace.forget_confirmed());
         std::mem::take(&mut self.rates)
     }
 
@@ -134,6 +186,47 @@ impl Client {
             Standing::Banned(reason) => Err(Refusal::Banned(reason)),
             _ => Ok(()),
         }
+    }
+}
+
+/// A stretch of work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    pub(super) job: JobId,
+    pub(super) kind: JobKind,
+    pub(super) unit_cost: u64,
+    /// Units that the client says it did.
+    pub(super) claimed: f64,
+    /// Units for which its shares speak.
+    pub(super) proved: f64,
+}
+
+/// Whether a client goes on with what it holds as fast as it has shown to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Diligence {
+    /// When it last had.
+    since: Duration,
+    /// What it has done since then, in seconds of its own speed.
+    done: f64,
+}
+
+impl Diligence {
+    /// It has something to do from now on.
+    pub(super) fn begin(&mut self, now: Duration) {
+        *self = Self { since: self.since.max(now), done: 0.0 };
+    }
+
+    /// It has done what takes it so many seconds.
+    pub(super) fn note(&mut self, now: Duration, seconds: f64) {
+        self.done += seconds;
+        if self.done >= DILIGENT * now.saturating_sub(self.since).as_secs_f64() {
+            self.begin(now);
+        }
+    }
+
+    /// Returns when it last did enough.
+    pub(super) fn since(&self) -> Duration {
+        self.since
     }
 }
 

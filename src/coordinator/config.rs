@@ -14,26 +14,52 @@ pub(super) const KEPT_ENDED_JOBS: usize = 256;
 /// Highest priority of a job; the lowest is 1.
 pub const MAX_PRIORITY: u32 = 100;
 
-/// Finished leases of a client that go back to free when it is found to lie. Older ones stand:
-/// cheating too small to show in as many is within what the bound on its shares allows.
+/// Confirmed leases of a client that go back to free when it is found to lie: three times as many
+/// as one that skips a twentieth gets before it is accused. Older ones stand.
 pub(super) const DOUBTFUL_LEASES: usize = 64;
 
 /// Audits that may be under way at once; leases that end meanwhile are not audited. Few: which of
 /// many leases are audited is left to chance anyway, and an accusation should not come late.
 pub(super) const PENDING_AUDITS: usize = 64;
 
+/// Audits of one client that may be under way at once, so that nobody keeps others from being
+/// audited.
+pub(super) const AUDITS_PER_CLIENT: usize = 2;
+
+/// Nonces that all audits under way are expected to take: a job's end waits for its audits, some
+/// seconds at most.
+pub(super) const AUDIT_BACKLOG: u128 = 1 << 31;
+
+/// Places of an audited lease that are looked at. One share in 2,048 is due at each, so four of them
+/// are a five-hundredth of the lease's work.
+pub(super) const SPOTS: usize = 4;
+
+/// Clients among which jobs divide the time by turns alone. With fewer of them leases are short
+/// while several jobs wait, and what is out when a job comes is cut.
+pub(super) const FEW_CLIENTS: usize = 10;
+
+/// Shares that a lease which is cut must have been expected to hold: enough to prove what was done.
+pub(super) const SHARES_KEPT: u32 = 1024;
+
 /// What can be chosen. `Config::default()` is what the programs use.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What a lease should take its client, once its rate is known.
     pub lease_time: Duration,
-    /// What the first lease of a client should take. Short, since it measures the rate.
+    /// Units of one block that a client about which nothing is known gets: a millisecond of a fast
+    /// machine. Slow ones show that they are slow, and get less.
+    pub first_units: u128,
+    /// What the first lease of a job should take a client whose speed is known from other jobs.
     pub first_lease: Duration,
     /// Below this no lease is cut, or messages would cost more than the search.
     pub shortest_lease: Duration,
-    /// A lease ends when none of its client's leases makes counted progress for this long. Much
+    /// A client that does less than a quarter of what it can for this long loses its leases. Much
     /// longer than the time between reports (1 s), shorter than people notice.
     pub patience: Duration,
+    /// The same where others have nothing to do: then its leases are lent a second time.
+    pub tail_patience: Duration,
+    /// What a lease should take a client while several jobs wait; longer where there are many.
+    pub turn: Duration,
     /// A client that says nothing for this long is gone. Longer than a reconnect.
     pub client_timeout: Duration,
     /// A client without trust that says nothing for this long is forgotten, and with it the reason.
@@ -53,7 +79,7 @@ pub struct Config {
     pub audit_all_until: u32,
     /// One lease in this many of a proved client is audited.
     pub audit_one_in: u32,
-    /// Nonces that one audit may recompute: 2^17 take the judge some 50 ms. An audit of a lease
+    /// Nonces that one place of an audit may take: 2^17 take the judge some 50 ms. An audit of a lease
     /// whose shares are rarer than that mostly proves nothing; drivers with a backend allow more.
     pub audit_budget: u64,
 }
@@ -62,9 +88,12 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             lease_time: Duration::from_secs(20),
+            first_units: 1 << 18,
             first_lease: Duration::from_millis(500),
             shortest_lease: Duration::from_millis(250),
             patience: Duration::from_secs(15),
+            tail_patience: Duration::from_secs(3),
+            turn: Duration::from_secs(2),
             client_timeout: Duration::from_secs(60),
             grudge: Duration::from_secs(3600),
             retry_after: Duration::from_secs(2),

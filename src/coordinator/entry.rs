@@ -1,17 +1,14 @@
 //! A job under way: its coverage, and the order in which jobs take turns.
 
-use super::event::{ClientId, JobEnd, JobId, LeaseId};
+use super::coverage::Coverage;
+use super::event::{ClientId, JobEnd, JobId, JobState, LeaseId};
 use crate::jobs::{Job, JobKind, JobSpec};
-use crate::span::{Span, SpanSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::config::{KEPT_ENDED_JOBS, MAX_PRIORITY};
 
-/// What a turn costs a job of priority 1; a job of priority p pays the p-th part.
-const TURN: u64 = 1 << 20;
-
-/// A job and its coverage. `free`, `done` and what is leased are the whole, always.
+/// A job and its coverage.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) job: Job,
@@ -20,12 +17,12 @@ pub(super) struct Entry {
     pub(super) priority: u32,
     pub(super) submitted: Duration,
     pub(super) ended: Option<(Duration, JobEnd)>,
-    pub(super) free: SpanSet,
-    pub(super) done: SpanSet,
-    pub(super) leased: u128,
+    pub(super) coverage: Coverage,
+    /// Audits of its leases that are under way.
+    pub(super) audits: u32,
     /// Clients that have had a lease of it, and are here.
     pub(super) workers: BTreeSet<ClientId>,
-    /// Its leases by the time at which they should be through.
+    /// Its leases that are not late, by the time at which they should be through.
     pub(super) due: BTreeSet<(Duration, LeaseId)>,
     /// How much of its turns it has had, and whether it is in the queue for the next.
     pass: u64,
@@ -33,24 +30,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Moves a leased span to done.
-    pub(super) fn finish(&mut self, span: Span) {
-        self.leased -= span.len();
-        self.done.insert(span);
-    }
-
-    /// Moves a leased span to free.
-    pub(super) fn give_back(&mut self, span: Span) {
-        self.leased -= span.len();
-        self.free.insert(span);
-    }
-
-    /// Moves a done span to free; for what turns out not to have been done.
-    pub(super) fn undo(&mut self, span: Span) {
-        // A span stays done until it is undone, and whoever finished it can be doubted once only.
-        if self.done.covers(span) {
-            self.done.remove(span);
-            self.free.insert(span);
+    pub(super) fn state(&self) -> JobState {
+        match self.ended {
+            Some((_, end)) => JobState::Ended(end),
+            None if self.coverage.is_all_reported() => JobState::Checking,
+            None if self.due.is_empty() && self.coverage.confirmed.is_empty() => JobState::Waiting,
+            None => JobState::Running,
         }
     }
 
@@ -66,7 +51,7 @@ pub(super) struct JobTable {
     keys: BTreeMap<u128, JobId>,
     /// Jobs that have not ended.
     active: BTreeSet<JobId>,
-    /// Jobs with something free, by how much they have had.
+    /// Jobs with something free, by the time of clients that they have had.
     queue: BTreeSet<(u64, JobId)>,
     ended: VecDeque<JobId>,
     /// The pass of the last turn: where jobs that come, or come back, begin.
@@ -84,16 +69,15 @@ impl JobTable {
     ) -> JobId {
         self.last += 1;
         let id = JobId(self.last);
-        let free = SpanSet::from(spec.whole());
+        let coverage = Coverage::new(spec.whole());
         let entry = Entry {
             job: Job::new(spec),
             key,
             priority: priority.clamp(1, MAX_PRIORITY),
             submitted: now,
             ended: None,
-            free,
-            done: SpanSet::new(),
-            leased: 0,
+            coverage,
+            audits: 0,
             workers: BTreeSet::new(),
             due: BTreeSet::new(),
             pass: self.now,
@@ -131,28 +115,57 @@ impl JobTable {
         &self.active
     }
 
-    /// The job whose turn it is among those of a kind that `can` do it.
-    pub(super) fn next_turn(&self, can: impl Fn(JobKind) -> bool) -> Option<JobId> {
+    /// Returns the job whose turn it is among those that are `fit`.
+    pub(super) fn next_turn(&self, fit: impl Fn(JobId, &Entry) -> bool) -> Option<JobId> {
         let mut queue = self.queue.iter().map(|&(_, id)| id);
-        queue.find(|&id| self.find(id).is_some_and(|entry| can(entry.kind())))
+        queue.find(|&id| self.find(id).is_some_and(|entry| fit(id, entry)))
     }
 
-    /// Charges a job for a turn.
-    pub(super) fn charge(&mut self, id: JobId) {
-        let Some(entry) = self.jobs.get_mut(&id) else { return };
+    /// Whether several jobs have something to lend.
+    pub(super) fn is_contended(&self) -> bool {
+        self.queue.len() > 1
+    }
+
+    /// Charges a job for a turn that should take a client `time`. A job of priority p pays the p-th
+    /// part.
+    pub(super) fn charge(&mut self, id: JobId, time: Duration) {
+        let Some(entry) = self.jobs.get(&id) else { return };
         self.now = self.now.max(entry.pass);
+        self.move_pass(id, |pass, priority| pass.saturating_add(turn(time, priority)));
+    }
+
+    /// Lets a job begin level with the others, when they have been paid back what they had too much.
+    pub(super) fn level(&mut self, id: JobId) {
+        let others = self.queue.iter().find(|&&(_, other)| other != id);
+        if let Some(&(lowest, _)) = others {
+            self.move_pass(id, |_, _| lowest);
+        }
+    }
+
+    /// Corrects the charge for a turn that took a client another time.
+    pub(super) fn settle(&mut self, id: JobId, charged: Duration, worked: Duration) {
+        self.move_pass(id, |pass, priority| {
+            let paid = pass.saturating_add(turn(worked, priority));
+            paid.saturating_sub(turn(charged, priority))
+        });
+    }
+
+    fn move_pass(&mut self, id: JobId, to: impl Fn(u64, u32) -> u64) {
+        let Some(entry) = self.jobs.get_mut(&id) else { return };
         if entry.queued {
             self.queue.remove(&(entry.pass, id));
-            entry.queued = false;
         }
-        entry.pass += TURN / u64::from(entry.priority);
+        entry.pass = to(entry.pass, entry.priority);
+        if entry.queued {
+            self.queue.insert((entry.pass, id));
+        }
         self.requeue(id);
     }
 
     /// Brings the queue up to date with what is free; whether the job is new in it.
     pub(super) fn requeue(&mut self, id: JobId) -> bool {
         let Some(entry) = self.jobs.get_mut(&id) else { return false };
-        let wanted = entry.ended.is_none() && !entry.free.is_empty();
+        let wanted = entry.ended.is_none() && !entry.coverage.free.is_empty();
         let new = wanted && !entry.queued;
         if new {
             // Time in which it had nothing to lend is not made up for.
@@ -179,4 +192,10 @@ impl JobTable {
             }
         }
     }
+}
+
+/// What a turn of a client's `time` costs, in microseconds; never nothing.
+fn turn(time: Duration, priority: u32) -> u64 {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    (micros / u64::from(priority.max(1))).max(1)
 }

@@ -54,8 +54,12 @@ pub struct Join {
     pub threads: u32,
     /// Kinds of jobs it can do; none for a client that is never to be lent anything (classic).
     pub kinds: Vec<JobKind>,
-    /// Its own estimate of nonces a second, 0 if it has none: decides the first lease only.
+    /// Its own estimate of nonces a second, 0 if it has none: for people. Leases are sized by what is
+    /// proved.
     pub rate_hint: u64,
+    /// Whether clients of its address have lied lately. Such a client must prove more: it has twice
+    /// the shares, all its leases are audited, and they grow slowly.
+    pub suspect: bool,
 }
 
 /// The answer to a join.
@@ -142,7 +146,7 @@ pub struct Report {
 /// What the coordinator says of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Units that were not done before and are now.
+    /// Units that were not claimed before and are now, or are confirmed at once.
     pub counted: u128,
     /// The lease after the report.
     pub lease: LeaseState,
@@ -168,6 +172,19 @@ pub enum LeaseState {
     Over,
 }
 
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Nothing of it was ever lent.
+    Waiting,
+    /// Something is to be lent or searched.
+    Running,
+    /// Everything was searched, as clients say; the evidence is not complete.
+    Checking,
+    /// It is over.
+    Ended(JobEnd),
+}
+
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobEnd {
@@ -176,7 +193,7 @@ pub enum JobEnd {
         /// Who reported the solution that ended it; `None` for jobs without solutions.
         winner: Option<ClientId>,
     },
-    /// Everything is done and there are fewer solutions than were wanted.
+    /// Everything is confirmed and there are fewer solutions than were wanted.
     Exhausted,
     /// Someone cancelled it.
     Cancelled,

@@ -15,7 +15,7 @@ pub enum SubmitError {
 impl Coordinator {
     /// Takes a job. `key` is chosen at random by the submitter; the same key gives the same job.
     /// `priority` goes from 1 to [`MAX_PRIORITY`](super::MAX_PRIORITY): a job of priority 2 is
-    /// lent twice as often as one of priority 1.
+    /// given twice the time of clients that one of priority 1 gets.
     ///
     /// # Errors
     /// There are too many.
@@ -34,6 +34,8 @@ impl Coordinator {
         }
         let id = self.jobs.insert(now, key, spec, priority);
         if self.started {
+            self.make_room(now);
+            self.jobs.level(id);
             self.wake_all();
         }
         Ok(id)
@@ -48,29 +50,36 @@ impl Coordinator {
         active
     }
 
-    /// Ends a job that has all it wants, or nothing left to search.
+    /// Ends a job that has all it wants, or of which everything is confirmed and no audit is under
+    /// way.
     pub(super) fn end_if_finished(&mut self, now: Duration, job: JobId) {
         let Some(entry) = self.jobs.find(job).filter(|entry| entry.ended.is_none()) else { return };
-        if !entry.job.is_finished(&entry.done) {
+        if !entry.job.is_finished(&entry.coverage.confirmed) {
             return;
         }
-        let end = if entry.job.still_wanted() > 0 {
-            JobEnd::Exhausted
-        } else {
+        let end = if entry.job.still_wanted() == 0 {
             let winner = entry.job.solutions().last().map(|last| ClientId(last.client));
             JobEnd::Finished { winner }
+        } else if entry.audits == 0 {
+            JobEnd::Exhausted
+        } else {
+            return;
         };
         self.end_job(now, job, end);
     }
 
     fn end_job(&mut self, now: Duration, job: JobId, end: JobEnd) {
         self.jobs.end(now, job, end);
-        let due = self.jobs.find(job).map(|entry| entry.due.clone()).unwrap_or_default();
-        for (_, lease) in due {
-            self.close(lease);
-        }
         let workers = self.jobs.find_mut(job).map(|entry| std::mem::take(&mut entry.workers));
-        let holders = workers.into_iter().flatten().collect();
+        let holders: Vec<ClientId> = workers.into_iter().flatten().collect();
+        for &client in &holders {
+            let leases = self.clients.find(client).map(|known| known.leases.clone());
+            for id in leases.into_iter().flatten() {
+                if self.leases.find(id).is_some_and(|lease| lease.job == job) {
+                    self.close(id);
+                }
+            }
+        }
         self.events.push_back(Event::JobEnded { job, end, holders });
     }
 }

@@ -1,11 +1,14 @@
 //! Leases: the table of those that are out, what is known about each, and how they end.
 
 use super::Coordinator;
+use super::audit::Spot;
 use super::event::{ClientId, Epoch, Event, Held, JobId, LeaseId};
+use super::trust::Evidence;
 use crate::span::Span;
 use std::time::Duration;
 
-/// A lease that is out. `start..done` counts as done already; `done..end` is what is leased.
+/// A lease that is out. `start..confirmed` is confirmed, `confirmed..done` claimed, `done..end` yet
+/// to be searched.
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
     pub(super) client: ClientId,
@@ -14,29 +17,42 @@ pub(super) struct Lease {
     /// The request that it answers.
     pub(super) request: u64,
     pub(super) start: u128,
+    pub(super) confirmed: u128,
     pub(super) done: u128,
     pub(super) end: u128,
     pub(super) share_bits: Option<u32>,
-    /// Shares before `done`, ascending.
-    pub(super) shares: Vec<u128>,
-    /// When it ends unless progress renews it.
-    pub(super) deadline: Duration,
-    /// Whether the deadline has passed: the rest is free for others, but the lease can go on if it
-    /// is still free when its client is heard of again.
-    pub(super) lapsed: bool,
+    pub(super) evidence: Evidence,
+    /// Where it may be audited, ascending.
+    pub(super) spots: Vec<Spot>,
+    pub(super) granted: Duration,
+    /// When its client last made progress on it.
+    pub(super) touched: Duration,
     /// When its client should be through with it.
     pub(super) due: Duration,
+    /// Whether its client has been too slow or silent: what is not confirmed of it is free for
+    /// others. What the client delivers all the same counts if it is confirmed first.
+    pub(super) late: bool,
+    /// Whether it was late once and went on. Once is enough.
+    pub(super) revived: bool,
+    /// What the job's turns were charged for it, and what its client has worked on it.
+    pub(super) charged: Duration,
+    pub(super) worked: Duration,
 }
 
 impl Lease {
-    /// What is leased.
+    /// Returns what is to be searched.
     pub(super) fn rest(&self) -> Span {
         Span::new(self.done, self.end)
     }
 
-    /// What is done of it.
-    pub(super) fn finished(&self) -> Span {
-        Span::new(self.start, self.done)
+    /// Returns what is claimed and not confirmed.
+    pub(super) fn claimed(&self) -> Span {
+        Span::new(self.confirmed, self.done)
+    }
+
+    /// Returns all that is not confirmed.
+    pub(super) fn unconfirmed(&self) -> Span {
+        Span::new(self.confirmed, self.end)
     }
 
     pub(super) fn held(&self, lease: LeaseId) -> Held {
@@ -94,22 +110,28 @@ impl LeaseTable {
 }
 
 impl Coordinator {
-    /// Ends a lease: what is not done of it is free again, what is done is its client's word.
+    /// Ends a lease: what is not confirmed of it is free again.
     pub(super) fn close(&mut self, id: LeaseId) -> Option<Lease> {
         let lease = self.leases.remove(id)?;
-        let rest = if lease.lapsed { Span::new(0, 0) } else { lease.rest() };
+        let unconfirmed = if lease.late { Span::new(0, 0) } else { lease.unconfirmed() };
         if let Some(entry) = self.jobs.find_mut(lease.job) {
             entry.due.remove(&(lease.due, id));
-            entry.give_back(rest);
+            entry.coverage.give_back(unconfirmed);
         }
+        self.jobs.settle(lease.job, lease.charged, lease.worked);
+        let confirmed = Span::new(lease.start, lease.confirmed);
         if let Some(client) = self.clients.find_mut(lease.client) {
             client.leases.retain(|&other| other != id);
             client.finished_leases += 1;
             if lease.share_bits.is_some() {
-                client.trust.note_finished(lease.job, lease.finished());
+                client.trust.note_confirmed(lease.job, confirmed);
+            }
+            if !confirmed.is_empty() && lease.confirmed == lease.done {
+                client.pace(lease.job).note_confirmed(confirmed.len());
             }
         }
-        self.offer(lease.job, rest);
+        self.set_timer(lease.client);
+        self.offer(lease.job, unconfirmed);
         self.plan_audit(&lease);
         Some(lease)
     }
@@ -122,39 +144,44 @@ impl Coordinator {
         }
     }
 
-    /// The deadline of a lease has passed: what is not done of it is free for others.
+    /// Frees what is not confirmed of a lease whose client is silent or too slow.
     ///
-    /// The lease stays, without a claim on anything. When the server was out of reach for a while,
-    /// nobody else has taken its span, and what its client has done meanwhile need not be lost.
+    /// The lease stays, without a claim on anything. Its client may go on, and what it confirms
+    /// before others do counts: nothing is lost when the server was out of reach for a while, or
+    /// when the end of a job is searched by two.
     pub(super) fn lapse(&mut self, id: LeaseId) {
-        let Some(lease) = self.leases.find_mut(id).filter(|lease| !lease.lapsed) else { return };
-        lease.lapsed = true;
-        let (job, rest) = (lease.job, lease.rest());
+        let Some(lease) = self.leases.find_mut(id).filter(|lease| !lease.late) else { return };
+        lease.late = true;
+        let (client, job, unconfirmed) = (lease.client, lease.job, lease.unconfirmed());
         if let Some(entry) = self.jobs.find_mut(job) {
             entry.due.remove(&(lease.due, id));
-            entry.give_back(rest);
+            entry.coverage.give_back(unconfirmed);
         }
-        self.offer(job, rest);
+        self.set_timer(client);
+        self.offer(job, unconfirmed);
     }
 
-    /// A client with a lapsed lease is heard of again: the lease goes on if nobody has taken any of
-    /// it, else it is over.
+    /// A client with a late lease is heard of again: the lease goes on if nobody has taken any of
+    /// it.
     pub(super) fn revive(&mut self, now: Duration, id: LeaseId) {
-        let Some(lease) = self.leases.find_mut(id).filter(|lease| lease.lapsed) else { return };
-        let (client, job, rest) = (lease.client, lease.job, lease.rest());
-        let entry = self.jobs.find_mut(job).filter(|entry| entry.ended.is_none());
-        let Some(entry) = entry.filter(|entry| entry.free.covers(rest)) else {
-            self.close(id);
+        let Some(lease) = self.leases.find_mut(id).filter(|lease| lease.late && !lease.revived)
+        else {
             return;
         };
-        entry.free.remove(rest);
-        entry.leased += rest.len();
-        // It is through when it was to be, or by its deadline; its next report tells.
-        lease.lapsed = false;
-        lease.deadline = now.saturating_add(self.config.patience);
+        let (client, job) = (lease.client, lease.job);
+        let entry = self.jobs.find_mut(job).filter(|entry| entry.ended.is_none());
+        let Some(entry) = entry else { return };
+        if !entry.coverage.lend_again(lease.unconfirmed(), lease.done) {
+            return;
+        }
+        // It is through when it was to be, or soon; its next report tells.
+        (lease.late, lease.revived) = (false, true);
         lease.due = lease.due.max(now);
         entry.due.insert((lease.due, id));
         self.jobs.requeue(job);
+        if let Some(known) = self.clients.find_mut(client) {
+            known.diligence.begin(now);
+        }
         self.set_timer(client);
     }
 
@@ -164,11 +191,13 @@ impl Coordinator {
         leases.into_iter().flatten().for_each(|id| self.revive(now, id));
     }
 
-    /// Ends the lapsed leases of a client that asks for other work instead of going on with them.
-    pub(super) fn drop_lapsed(&mut self, client: ClientId) {
+    /// Ends the late leases of a client that asks for other work and has not gone on with them.
+    pub(super) fn drop_late(&mut self, now: Duration, client: ClientId) {
         let leases = self.clients.find(client).map(|known| known.leases.clone());
         for id in leases.into_iter().flatten() {
-            if self.leases.find(id).is_some_and(|lease| lease.lapsed) {
+            let patience = self.config.patience;
+            let forgotten = |lease: &Lease| lease.late && now >= lease.touched + patience;
+            if self.leases.find(id).is_some_and(forgotten) {
                 self.close(id);
             }
         }

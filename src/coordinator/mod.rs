@@ -1,7 +1,7 @@
 //! The coordinator: leases spans of jobs to clients and believes nothing that it has not checked.
 //!
 //! A state machine without sockets, clocks or threads. Time is an argument, a [`Duration`] since
-//! any fixed moment, and never runs backwards; chance comes from a seed. Drivers
+//! any fixed moment, and never runs backwards; chance comes from a key. Drivers
 //!
 //! - call [`join`](Coordinator::join), [`request`](Coordinator::request),
 //!   [`report`](Coordinator::report), [`heartbeat`](Coordinator::heartbeat), ... for what clients
@@ -20,28 +20,33 @@
 mod audit;
 mod client;
 mod config;
+mod coverage;
 mod entry;
 mod event;
 mod jobs;
 mod lease;
 mod pace;
+mod random;
 mod report;
 mod status;
 mod trust;
 mod work;
 
 pub use config::{Config, MAX_FALSE_CLAIMS, MAX_NAME, MAX_PRIORITY};
+pub use coverage::Coverage;
 pub use event::{
     Assignment, Audit, AuditResult, ClientId, Departure, Epoch, Event, Grant, Held, JobEnd, JobId,
-    Join, Joined, LeaseId, LeaseState, Refusal, Report, Verdict,
+    JobState, Join, Joined, LeaseId, LeaseState, Refusal, Report, Verdict,
 };
 pub use jobs::SubmitError;
-pub use status::{ClientStatus, Coverage, JobStatus, Totals};
+pub use status::{ClientStatus, JobStatus, Totals};
 pub use trust::{Reason, Standing};
 
-use client::{Client, ClientTable};
+use audit::Pending;
+use client::{Client, ClientTable, Rates};
 use entry::JobTable;
 use lease::LeaseTable;
+use random::Random;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -62,21 +67,48 @@ pub struct Coordinator {
     leases: LeaseTable,
     /// One entry per client: the earliest moment at which something of it may be over.
     timers: BTreeSet<(Duration, ClientId)>,
-    /// Clients that were told to wait.
-    parked: BTreeSet<ClientId>,
-    /// What all clients do together, by kind, in units a second.
-    team_rates: [u128; JobKind::ALL.len()],
-    audits: BTreeMap<u64, ClientId>,
+    /// Clients that were told to wait, the one that waits longest first.
+    parked: BTreeSet<(u64, ClientId)>,
+    last_parked: u64,
+    team: Team,
+    audits: BTreeMap<u64, Pending>,
+    /// Nonces that these are expected to take.
+    audit_backlog: u128,
     last_audit: u64,
     events: VecDeque<Event>,
     started: bool,
 }
 
+/// What all clients do together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Team {
+    /// Nonces a second, as they say.
+    shown: u128,
+    /// See [`Rates::proved`].
+    proved: [u128; JobKind::ALL.len()],
+}
+
+impl Team {
+    fn add(&mut self, rates: &Rates) {
+        self.shown += u128::from(rates.shown);
+        for (team, &rate) in self.proved.iter_mut().zip(&rates.proved) {
+            *team += u128::from(rate);
+        }
+    }
+
+    fn remove(&mut self, rates: &Rates) {
+        self.shown -= u128::from(rates.shown);
+        for (team, &rate) in self.proved.iter_mut().zip(&rates.proved) {
+            *team -= u128::from(rate);
+        }
+    }
+}
+
 impl Coordinator {
-    /// A coordinator without clients or jobs; `seed` decides what is audited, so it must not be
-    /// guessable.
-    pub fn new(config: Config, seed: u64) -> Self {
-        let mut random = Random(seed);
+    /// A coordinator without clients or jobs; `key` decides what is audited, so it must come from
+    /// the system's randomness.
+    pub fn new(config: Config, key: [u8; 32]) -> Self {
+        let mut random = Random::new(key);
         let instance = random.next();
         Self {
             config,
@@ -88,8 +120,10 @@ impl Coordinator {
             jobs: JobTable::default(),
             timers: BTreeSet::new(),
             parked: BTreeSet::new(),
-            team_rates: [0; JobKind::ALL.len()],
+            last_parked: 0,
+            team: Team::default(),
             audits: BTreeMap::new(),
+            audit_backlog: 0,
             last_audit: 0,
             events: VecDeque::new(),
             started: false,
@@ -136,9 +170,6 @@ impl Coordinator {
             return Err(Refusal::Full);
         }
         let client = Client::new(now, join);
-        for kind in JobKind::ALL {
-            self.team_rates[kind.index()] += u128::from(client.rate(kind));
-        }
         let id = self.clients.insert(client);
         self.timers.insert((now, id));
         self.set_timer(id);
@@ -161,7 +192,7 @@ impl Coordinator {
         known.check_banned()?;
         known.seen(now);
         let leases = known.leases.iter().filter_map(|&id| Some((id, self.leases.find(id)?)));
-        Ok(leases.filter(|(_, lease)| !lease.lapsed).map(|(id, lease)| lease.held(id)).collect())
+        Ok(leases.filter(|(_, lease)| !lease.late).map(|(id, lease)| lease.held(id)).collect())
     }
 
     /// The connection to a client is lost. It keeps its leases until they end by themselves, for
@@ -170,7 +201,7 @@ impl Coordinator {
         if let Some(known) = self.clients.find_mut(client) {
             known.connected = false;
         }
-        self.parked.remove(&client);
+        self.unpark(client);
     }
 
     /// A client says good-bye: what it holds is free at once. One without trust is remembered, or it would come back as another.
@@ -192,10 +223,11 @@ impl Coordinator {
                 self.remove_client(id, Departure::Silent);
                 continue;
             }
-            for lease in client.leases.clone() {
-                if self.leases.find(lease).is_some_and(|lease| lease.deadline <= now) {
+            if client.diligence.since() + self.config.patience <= now {
+                for lease in client.leases.clone() {
                     self.lapse(lease);
                 }
+                self.unprove(id);
             }
             self.set_timer(id);
         }
@@ -209,18 +241,41 @@ impl Coordinator {
             return;
         }
         // One client for every second of an average client's work, and no stampede.
-        let team = self.team_rates[entry.kind().index()].max(1);
+        let cost = u128::from(entry.job.spec().unit_cost());
+        let team = (self.team.proved[entry.kind().index()] / cost).max(1);
         let clients = self.clients.len() as u128;
         let pieces = (span.len() / (team / clients.max(1)).max(1)).saturating_add(1);
         for _ in 0..pieces.min(self.parked.len() as u128) {
-            let Some(client) = self.parked.pop_first() else { return };
-            self.events.push_back(Event::Wake(client));
+            let Some(&(_, client)) = self.parked.first() else { return };
+            self.wake(client);
         }
     }
 
     fn wake_all(&mut self) {
-        for client in std::mem::take(&mut self.parked) {
-            self.events.push_back(Event::Wake(client));
+        while let Some(&(_, client)) = self.parked.first() {
+            self.wake(client);
+        }
+    }
+
+    fn wake(&mut self, client: ClientId) {
+        self.unpark(client);
+        self.events.push_back(Event::Wake(client));
+    }
+
+    /// Enters a client among those that wait; one that asks again keeps its place.
+    fn park(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id).filter(|client| client.parked.is_none())
+        else {
+            return;
+        };
+        self.last_parked += 1;
+        client.parked = Some(self.last_parked);
+        self.parked.insert((self.last_parked, id));
+    }
+
+    fn unpark(&mut self, id: ClientId) {
+        if let Some(place) = self.clients.find_mut(id).and_then(|client| client.parked.take()) {
+            self.parked.remove(&(place, id));
         }
     }
 
@@ -234,8 +289,8 @@ impl Coordinator {
                 entry.workers.remove(&id);
             }
         }
-        self.parked.remove(&id);
-        self.drop_rates(id);
+        self.unpark(id);
+        self.unprove(id);
         if let Some(client) = self.clients.remove(id) {
             self.timers.remove(&(client.timer, id));
             self.events.push_back(Event::Left(id, why));
@@ -251,46 +306,26 @@ impl Coordinator {
         client.last_seen.saturating_add(patience)
     }
 
-    /// A client is no longer part of the team.
-    fn drop_rates(&mut self, id: ClientId) {
+    /// A client is no longer part of the team, until it proves itself again.
+    fn unprove(&mut self, id: ClientId) {
         let Some(client) = self.clients.find_mut(id) else { return };
-        for (team, rate) in self.team_rates.iter_mut().zip(client.drop_rates()) {
-            *team -= u128::from(rate);
-        }
+        self.team.remove(&client.unprove());
     }
 
     /// Moves the client's timer to when something of it can be over at the earliest.
     fn set_timer(&mut self, id: ClientId) {
-        let Some(silent) = self.clients.find(id).map(|client| self.silent_at(client)) else {
-            return;
-        };
+        let Some(client) = self.clients.find(id) else { return };
+        let held = |&lease: &LeaseId| self.leases.find(lease).is_some_and(|lease| !lease.late);
+        let mut at = self.silent_at(client);
+        // Who does nothing for long is no part of the team, also if it holds nothing.
+        if client.is_proven() || client.leases.iter().any(held) {
+            at = at.min(client.diligence.since().saturating_add(self.config.patience));
+        }
         let Some(client) = self.clients.find_mut(id) else { return };
-        let leases = client.leases.iter();
-        let at = leases
-            .filter_map(|&lease| self.leases.find(lease).filter(|lease| !lease.lapsed))
-            .map(|lease| lease.deadline)
-            .fold(silent, Duration::min);
-        self.timers.remove(&(client.timer, id));
-        client.timer = at;
+        if client.timer != at {
+            self.timers.remove(&(client.timer, id));
+            client.timer = at;
+        }
         self.timers.insert((at, id));
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to choose what is audited.
-#[derive(Clone, Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`, which is not 0; off from uniform by less than 2^-64 of `end`.
-    fn below(&mut self, end: u128) -> u128 {
-        (u128::from(self.next()) << 64 | u128::from(self.next())) % end
     }
 }

@@ -1,4 +1,5 @@
-//! How fast a client is, by its own word and by its shares, and how long its next lease should be.
+//! How fast a client is at one job, by its own word and by its shares, and how long its next lease
+//! should be.
 
 use super::config::Config;
 use std::time::Duration;
@@ -6,29 +7,41 @@ use std::time::Duration;
 /// Seconds of work after which a measurement weighs half as much.
 const HALF_LIFE: f64 = 20.0;
 
-/// A lease is at most this many times as long as the one before: a client that names a fantastic
-/// rate, or was fast by accident for a moment, does not get half the space.
-const MOST_GROWTH: u128 = 8;
+/// Less time than this says nothing about a rate.
+const SHORTEST_MEASURE: f64 = 1e-3;
+
+/// A lease is at most this many times as long as the longest that was confirmed before it, and half
+/// as much for a suspect: whoever wants much must first do much.
+const MOST_GROWTH: u128 = 4;
 
 /// Leases of at least four times this are cut at multiples of it, so that kernels see whole bases.
 const ALIGNMENTS: [u128; 2] = [1 << 20, 1 << 12];
 
-/// A client's speed at one kind of job.
+/// What there is to divide, and among whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Supply {
+    /// Units of the job that are free.
+    pub(super) free: u128,
+    /// Units of it that the clients do together in a second, as far as is proved.
+    pub(super) team_rate: f64,
+    /// Units for a client about which nothing is known.
+    pub(super) first: u128,
+    /// What a lease should take.
+    pub(super) time: Duration,
+}
+
+/// A client's speed at one job.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
-    hint: u64,
     /// Sums over the past, older parts weighing less: units claimed, units proved, seconds.
     claimed: f64,
     proved: f64,
     seconds: f64,
-    last_len: u128,
+    /// Length of the longest lease of it that was confirmed to its end.
+    confirmed_len: u128,
 }
 
 impl Pace {
-    pub(super) fn new(hint: u64) -> Self {
-        Self { hint, ..Self::default() }
-    }
-
     /// Takes note of work that took `time`.
     pub(super) fn note(&mut self, time: Duration, claimed: f64, proved: f64) {
         let seconds = time.as_secs_f64();
@@ -38,44 +51,56 @@ impl Pace {
         self.seconds = self.seconds * fade + seconds;
     }
 
-    /// Units a second by the client's own word: measured, else its hint, else 0.
-    pub(super) fn rate(&self) -> u64 {
-        // Too short a time says nothing; the hint stands until there is one.
-        if self.seconds > 1e-3 { (self.claimed / self.seconds) as u64 } else { self.hint }
+    /// Takes note of a lease of `len` units that was confirmed to its end.
+    pub(super) fn note_confirmed(&mut self, len: u128) {
+        self.confirmed_len = self.confirmed_len.max(len);
     }
 
-    /// Units a second that its shares prove.
-    pub(super) fn proved_rate(&self) -> u64 {
-        if self.seconds > 1e-3 { (self.proved / self.seconds) as u64 } else { 0 }
+    /// Forgets that anything was confirmed: the client must prove itself again.
+    pub(super) fn forget_confirmed(&mut self) {
+        self.confirmed_len = 0;
     }
 
-    /// Units for the next lease.
+    /// Returns whether a lease of it was confirmed.
+    pub(super) fn is_proven(&self) -> bool {
+        self.confirmed_len > 0
+    }
+
+    /// Units a second by the client's own word; 0 where nothing is known.
+    pub(super) fn claimed_rate(&self) -> f64 {
+        self.per_second(self.claimed)
+    }
+
+    /// Units a second that its shares prove, whatever it claims.
+    pub(super) fn proved_rate(&self) -> f64 {
+        self.per_second(self.proved)
+    }
+
+    fn per_second(&self, units: f64) -> f64 {
+        if self.seconds > SHORTEST_MEASURE { units / self.seconds } else { 0.0 }
+    }
+
+    /// Returns the units for the next lease.
     ///
-    /// `remaining` is what the job has left, `team_rate` what all clients do together: of a job
-    /// that ends soon everyone gets half of what would make them all end together, again and again.
-    pub(super) fn next_len(
-        &self,
-        config: &Config,
-        usual_rate: u64,
-        remaining: u128,
-        team_rate: u128,
-    ) -> u128 {
-        let first = self.last_len == 0;
-        let rate = match self.rate() {
-            0 => usual_rate,
-            rate => rate,
-        };
-        let time = if first { config.first_lease } else { config.lease_time };
-        let together = remaining as f64 / (2.0 * (team_rate.max(rate.into())) as f64);
-        let seconds = time.as_secs_f64().min(together.max(config.shortest_lease.as_secs_f64()));
-        let len = (seconds * rate as f64) as u128;
-        let most = if first { u128::MAX } else { self.last_len.saturating_mul(MOST_GROWTH) };
-        len.clamp(1, most.max(1))
-    }
-
-    /// Takes note of a lease of `len` units that was sized without regard to the job's end.
-    pub(super) fn note_lease(&mut self, len: u128) {
-        self.last_len = self.last_len.max(len);
+    /// Of a job that ends soon everyone gets half of what would make them all end together, again
+    /// and again.
+    pub(super) fn next_len(&self, config: &Config, supply: &Supply, suspect: bool) -> u128 {
+        if !self.is_proven() {
+            // One that has shown to be slow gets less; its word for being fast counts nothing.
+            let rate = self.claimed_rate();
+            let slow = (rate * config.first_lease.as_secs_f64()) as u128;
+            return if rate > 0.0 { slow.clamp(1, supply.first) } else { supply.first };
+        }
+        let growth = if suspect { MOST_GROWTH / 2 } else { MOST_GROWTH };
+        let most = self.confirmed_len.saturating_mul(growth);
+        let rate = self.proved_rate();
+        if rate == 0.0 {
+            return most;
+        }
+        let together = supply.free as f64 / (2.0 * supply.team_rate.max(rate));
+        let time = supply.time.as_secs_f64();
+        let seconds = time.min(together.max(config.shortest_lease.as_secs_f64()));
+        ((seconds * rate) as u128).clamp(1, most)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Reports: what counts, what proves, and what costs a client its trust.
 
+use super::client::Work;
 use super::event::{ClientId, Event, JobId, LeaseId, LeaseState, Refusal, Report, Verdict};
 use super::trust::{Reason, Standing};
 use super::work::seconds;
 use super::{Coordinator, Duration, Span};
-use crate::jobs::{Claim, Fault, JobKind, MAX_HITS, Outcome};
+use crate::jobs::{Checked, Claim, Fault, JobKind, MAX_HITS, Outcome};
 
 impl Coordinator {
     /// A client reports progress on a lease, or its end. Repeated and late reports count nothing
@@ -25,11 +26,13 @@ impl Coordinator {
         if self.is_held(client, report) {
             self.revive(now, report.lease);
         }
+        self.skip_confirmed(client, report);
         let counted = match self.countable(client, report) {
             Some(span) => self.count(now, client, report, span),
             None => 0,
         };
-        if report.last && self.is_held(client, report) {
+        let through = self.leases.find(report.lease).is_some_and(|lease| lease.rest().is_empty());
+        if (report.last || through) && self.is_held(client, report) {
             self.close(report.lease);
         }
         self.end_if_finished(now, report.job);
@@ -63,7 +66,7 @@ impl Coordinator {
                 self.events.push_back(Event::Solution(job, solution.clone()));
                 self.end_if_finished(now, job);
             }
-            Claim::False => self.note_false_claim(client, fingerprint(seed)),
+            Claim::False => self.note_false_claim(client),
             Claim::Known => {}
         }
         Ok(claim)
@@ -82,27 +85,33 @@ impl Coordinator {
         let known = self.clients.known_mut(client)?;
         known.check_banned()?;
         known.seen(now);
-        self.note_work(now, client, JobKind::Md5Search, units as f64, 0.0);
+        let (job, kind, claimed) = (JobId(0), JobKind::Md5Search, units as f64);
+        self.note_work(now, client, &Work { job, kind, unit_cost: 1, claimed, proved: 0.0 });
         Ok(())
     }
 
     /// Judges every hit of a report, wherever in the job it lies.
     fn judge_hits(&mut self, client: ClientId, report: &Report) -> (u32, u32) {
         let Outcome::Md5Search { hits, .. } = &report.outcome else { return (0, 0) };
-        let (mut solutions, mut false_hits) = (0, 0);
         let mut hits: Vec<u128> = hits.iter().copied().take(MAX_HITS).collect();
         hits.sort_unstable();
-        for nonce in hits {
-            let Some(entry) = self.jobs.find_mut(report.job) else { break };
+        self.judge(client, report.job, &hits)
+    }
+
+    /// Judges nonces that should be solutions; returns how many are new, and how many are none.
+    fn judge(&mut self, client: ClientId, job: JobId, hits: &[u128]) -> (u32, u32) {
+        let (mut solutions, mut false_hits) = (0, 0);
+        for &nonce in hits {
+            let Some(entry) = self.jobs.find_mut(job) else { break };
             match entry.job.claim(nonce, client.0) {
                 Claim::New(solution) => {
                     solutions += 1;
-                    self.events.push_back(Event::Solution(report.job, solution));
+                    self.events.push_back(Event::Solution(job, solution));
                 }
                 Claim::Known => {}
                 Claim::False => {
                     false_hits += 1;
-                    self.note_false_claim(client, nonce);
+                    self.note_false_claim(client);
                 }
             }
         }
@@ -124,109 +133,162 @@ impl Coordinator {
         }
     }
 
+    /// Moves a lease past what others have confirmed of it meanwhile, and off what they have
+    /// confirmed further on, where an outcome cannot be divided: nothing is folded twice.
+    fn skip_confirmed(&mut self, client: ClientId, report: &Report) {
+        if !self.is_held(client, report) {
+            return;
+        }
+        let Some(entry) = self.jobs.find_mut(report.job) else { return };
+        let Some(lease) = self.leases.find_mut(report.lease) else { return };
+        if entry.job.spec().outcome_divides() {
+            return;
+        }
+        let rest = lease.rest();
+        let others: Vec<Span> = entry.coverage.confirmed.pieces(rest).take(2).collect();
+        for piece in others {
+            if piece.start() == lease.done {
+                (lease.done, lease.confirmed) = (piece.end(), piece.end());
+                continue;
+            }
+            let tail = Span::new(piece.start(), lease.end);
+            lease.end = piece.start();
+            if !lease.late {
+                entry.coverage.give_back(tail);
+                self.jobs.requeue(report.job);
+            }
+            return;
+        }
+    }
+
     /// The part of a report's span that is not counted yet and may be.
     fn countable(&self, client: ClientId, report: &Report) -> Option<Span> {
         let lease = self.leases.find(report.lease).filter(|_| self.is_held(client, report))?;
         let divides = self.jobs.find(report.job)?.job.spec().outcome_divides();
         let counted = lease.rest().intersect(report.span);
         let follows = report.span.start() <= lease.done && !counted.is_empty();
-        (follows && (divides || counted == report.span)).then_some(counted)
+        // Where outcomes cannot be divided, what is late counts as a whole or not: in pieces it
+        // would spoil what the other holder is at.
+        let whole = counted == report.span && (!lease.late || counted == lease.rest());
+        (follows && (divides || whole)).then_some(counted)
     }
 
     /// Counts `span`, which is the client's to report, if the outcome holds what it must.
     fn count(&mut self, now: Duration, client: ClientId, report: &Report, span: Span) -> u128 {
         let Some(entry) = self.jobs.find_mut(report.job) else { return 0 };
         let Some(lease) = self.leases.find_mut(report.lease) else { return 0 };
-        let mut shares = match entry.job.check(report.span, lease.share_bits, &report.outcome) {
-            Ok(shares) => shares,
+        let bits = lease.share_bits;
+        let checked = match entry.job.check(report.span, span, bits, &report.outcome) {
+            Ok(checked) => checked,
             Err(fault) => {
                 self.blame(client, fault);
                 return 0;
             }
         };
-        shares.retain(|&nonce| span.contains(nonce));
-        entry.job.fold(&report.outcome);
-        entry.finish(span);
-        entry.due.remove(&(lease.due, report.lease));
+        if !lease.late {
+            entry.coverage.claim(span);
+        }
         lease.done = span.end();
+        lease.touched = now;
         let units = span.len() as f64;
-        let per_share = lease.share_bits.map(|bits| f64::from(bits).exp2());
-        let proved = per_share.map_or(units, |per_share| shares.len() as f64 * per_share);
-        let (count, bits) = (shares.len(), lease.share_bits);
-        lease.shares.extend(shares);
-        self.renew(now, client, report.lease, units, proved);
-        let expected = bits.map_or(0.0, |bits| units / f64::from(bits).exp2());
+        let (kind, unit_cost) = (entry.kind(), entry.job.spec().unit_cost());
+        let (shares, per_share) = match &checked {
+            Checked::Proved { .. } => (None, units),
+            Checked::Shares(shares) => {
+                shares_of(lease, shares, units);
+                (Some(shares.len()), f64::from(bits.unwrap_or(0)).exp2())
+            }
+        };
+        let proved = shares.map_or(units, |shares| shares as f64 * per_share);
+        if shares.is_none() {
+            entry.job.fold(&report.outcome);
+        }
+        let credible = shares.is_none() || lease.evidence.is_credible();
+        let work = Work { job: report.job, kind, unit_cost, claimed: units, proved };
+        self.renew(now, client, report.lease, &work);
+        if let Checked::Proved { solutions } = &checked {
+            self.judge(client, report.job, solutions);
+        }
         let known = self.clients.find_mut(client);
-        if bits.is_some() && known.is_some_and(|known| known.trust.weigh(count, expected)) {
+        if let (Some(shares), Some(known)) = (shares, known)
+            && known.trust.weigh(shares, units / per_share)
+        {
             self.lower(client, Standing::Distrusted(Reason::TooFewShares));
             return 0;
         }
-        if self.leases.find(report.lease).is_some_and(|lease| lease.rest().is_empty()) {
-            self.close(report.lease);
+        if credible {
+            self.confirm(client, report.lease);
         }
         span.len()
     }
 
-    /// Progress renews every lease of the client, for it works on them one after the other, and
-    /// tells how fast it is.
-    fn renew(&mut self, now: Duration, client: ClientId, id: LeaseId, units: f64, proved: f64) {
-        let Some(lease) = self.leases.find(id) else { return };
-        let (job, rest) = (lease.job, lease.rest());
-        let Some(kind) = self.jobs.find(job).map(|entry| entry.kind()) else { return };
-        let rate = self.note_work(now, client, kind, units, proved);
-        let Some(known) = self.clients.find_mut(client) else { return };
-        known.units = known.units.saturating_add(units as u128);
-        let leases = known.leases.clone();
-        for id in leases {
-            if let Some(lease) = self.leases.find_mut(id) {
-                lease.deadline = now.saturating_add(self.config.patience);
-            }
+    /// Confirms all that is claimed of a lease.
+    fn confirm(&mut self, client: ClientId, id: LeaseId) {
+        let Some(lease) = self.leases.find_mut(id) else { return };
+        let Some(entry) = self.jobs.find_mut(lease.job) else { return };
+        let new = entry.coverage.confirm(lease.claimed());
+        lease.confirmed = lease.done;
+        let (job, late) = (lease.job, lease.late);
+        if let Some(known) = self.clients.find_mut(client) {
+            known.units = known.units.saturating_add(new);
         }
-        let due = now + seconds(rest.len() as f64 / rate.max(1) as f64);
-        if let Some(lease) = self.leases.find_mut(id) {
-            lease.due = due;
-        }
-        if let Some(entry) = self.jobs.find_mut(job) {
-            entry.due.insert((due, id));
+        // A late one may have confirmed what was free.
+        if late {
+            self.jobs.requeue(job);
         }
     }
 
-    /// Takes note of work in the client's pace and the team's; returns the client's rate.
-    fn note_work(
-        &mut self,
-        now: Duration,
-        client: ClientId,
-        kind: JobKind,
-        units: f64,
-        proved: f64,
-    ) -> u64 {
-        let Some(known) = self.clients.find_mut(client) else { return 0 };
-        let before = known.rate(kind);
-        known.note_work(now, kind, units, proved);
-        let after = known.rate(kind);
-        let team = &mut self.team_rates[kind.index()];
-        *team = *team - u128::from(before) + u128::from(after);
-        after
+    /// Takes note of progress: how fast the client is, and when it will be through.
+    fn renew(&mut self, now: Duration, client: ClientId, id: LeaseId, work: &Work) {
+        let took = self.note_work(now, client, work);
+        let Some(known) = self.clients.find_mut(client) else { return };
+        let first = self.config.first_units as f64 / work.unit_cost as f64;
+        // One that has proved nothing has all its patience for a first lease.
+        let slowest = first / self.config.patience.as_secs_f64().max(1.0);
+        let rate = known.proved_rate(work.job, work.kind, work.unit_cost);
+        known.diligence.note(now, work.claimed / rate.unwrap_or(slowest).max(f64::MIN_POSITIVE));
+        let Some(lease) = self.leases.find_mut(id) else { return };
+        lease.worked += took;
+        let pace = known.known_pace(work.job).map_or(0.0, |pace| pace.claimed_rate());
+        let rate = rate.unwrap_or(pace).max(1.0);
+        let due = now + seconds(lease.rest().len() as f64 / rate);
+        if !lease.late
+            && let Some(entry) = self.jobs.find_mut(lease.job)
+        {
+            entry.due.remove(&(lease.due, id));
+            entry.due.insert((due, id));
+        }
+        lease.due = due;
+        self.set_timer(client);
+    }
+
+    /// Takes note of work in the client's pace and the team's; returns the time that it took.
+    fn note_work(&mut self, now: Duration, client: ClientId, work: &Work) -> Duration {
+        let Some(known) = self.clients.find_mut(client) else { return Duration::ZERO };
+        self.team.remove(&known.rates);
+        let took = known.note_work(now, work);
+        self.team.add(&known.rates);
+        took
     }
 
     /// What a fault costs.
     fn blame(&mut self, client: ClientId, fault: Fault) {
         match fault {
             Fault::WrongSum => self.lower(client, Standing::Distrusted(Reason::WrongResult)),
-            Fault::FalseShare(nonce) => self.note_false_claim(client, nonce),
+            Fault::FalseShare(_) => self.note_false_claim(client),
             // Nonsense, but no claim: it counts nothing and the lease runs out.
             Fault::WrongKind | Fault::TooLong => {}
         }
     }
 
-    fn note_false_claim(&mut self, client: ClientId, what: u128) {
+    fn note_false_claim(&mut self, client: ClientId) {
         let Some(known) = self.clients.find_mut(client) else { return };
-        if known.trust.note_false_claim(what) {
+        if known.trust.note_false_claim() {
             self.lower(client, Standing::Banned(Reason::FalseClaims));
         }
     }
 
-    /// A client loses its trust: its leases end, and what it has finished lately is free again.
+    /// A client loses its trust: its leases end, and what it had confirmed lately is free again.
     pub(super) fn lower(&mut self, client: ClientId, standing: Standing) {
         let Some(known) = self.clients.find(client) else { return };
         let lower = match known.trust.standing() {
@@ -240,15 +302,15 @@ impl Coordinator {
         for lease in known.leases.clone() {
             self.revoke(lease);
         }
-        self.drop_rates(client);
+        self.unprove(client);
         let Some(known) = self.clients.find_mut(client) else { return };
         for (job, span) in known.trust.lower(standing) {
             if let Some(entry) = self.jobs.find_mut(job).filter(|entry| entry.ended.is_none()) {
-                entry.undo(span);
+                entry.coverage.undo(span);
             }
             self.offer(job, span);
         }
-        self.parked.remove(&client);
+        self.unpark(client);
         self.events.push_back(match standing {
             Standing::Banned(reason) => Event::Banned(client, reason),
             Standing::Distrusted(reason) => Event::Distrusted(client, reason),
@@ -257,9 +319,9 @@ impl Coordinator {
     }
 }
 
-/// A number for a claimed text, so that the same claim is known again (FNV-1a).
-fn fingerprint(text: &str) -> u128 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u128, byte| {
-        (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// Enters new shares in the evidence of their lease, and at the places where it may be audited.
+fn shares_of(lease: &mut super::lease::Lease, shares: &[u128], units: f64) {
+    let bits = lease.share_bits.unwrap_or(0);
+    lease.evidence.add(shares.len(), units / f64::from(bits).exp2());
+    lease.spots.iter_mut().for_each(|spot| spot.note(shares));
 }

@@ -1,12 +1,13 @@
 //! What can be asked: totals, jobs, clients. Copies, made on demand; never part of the hot path.
 
 use super::client::Client;
+use super::coverage::Coverage;
 use super::entry::Entry;
-use super::event::{ClientId, JobEnd, JobId};
+use super::event::{ClientId, JobEnd, JobId, JobState};
+use super::pace::Pace;
 use super::trust::Standing;
 use super::{Coordinator, Duration};
-use crate::jobs::{JobKind, JobResult, JobSpec, Solution};
-use crate::span::{Span, SpanSet};
+use crate::jobs::{JobResult, JobSpec, Solution};
 
 /// Counts that are kept anyway: cheap to ask for at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,33 +35,26 @@ pub struct JobStatus {
     pub priority: u32,
     /// When it was submitted.
     pub submitted: Duration,
+    /// How it stands.
+    pub state: JobState,
     /// When and how it ended.
     pub ended: Option<(Duration, JobEnd)>,
     /// Units of the whole.
     pub whole: u128,
-    /// Units done.
-    pub done: u128,
-    /// Units lent at this moment.
+    /// Units for which there is evidence: these are done.
+    pub confirmed: u128,
+    /// Units that are done as their clients say.
+    pub claimed: u128,
+    /// Units lent at this moment, and not yet reported.
     pub leased: u128,
     /// Units free.
     pub free: u128,
     /// Leases that are out.
     pub leases: usize,
-    /// Chance that a solution was among what is done; `None` for other kinds.
+    /// Chance that a solution was among what is confirmed; `None` for other kinds.
     pub chance: Option<f64>,
     /// Verified solutions, in the order in which they were found.
     pub solutions: Vec<Solution>,
-}
-
-/// The exact coverage of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coverage {
-    /// Done.
-    pub done: SpanSet,
-    /// Lent: what is left of every lease.
-    pub leased: Vec<Span>,
-    /// Neither.
-    pub free: SpanSet,
 }
 
 /// One client.
@@ -86,7 +80,7 @@ pub struct ClientStatus {
     pub leases: usize,
     /// Leases that have ended.
     pub finished_leases: u64,
-    /// Units that were counted on its reports.
+    /// Units that were confirmed by its reports.
     pub units: u128,
     /// Units a second of the kind of job that it worked on last, as it says.
     pub claimed_rate: u64,
@@ -107,7 +101,7 @@ impl Coordinator {
             started: self.started,
             leases: entries.map(|entry| entry.due.len()).sum(),
             active_jobs: self.jobs.active().len(),
-            search_rate: self.team_rates[JobKind::Md5Search.index()],
+            search_rate: self.team.shown,
         }
     }
 
@@ -133,18 +127,12 @@ impl Coordinator {
 
     /// What a job has come to so far, or in the end.
     pub fn result(&self, id: JobId) -> Option<JobResult> {
-        self.jobs.find(id).map(|entry| entry.job.result(&entry.done))
+        self.jobs.find(id).map(|entry| entry.job.result(&entry.coverage.confirmed))
     }
 
     /// The exact coverage of a job.
     pub fn coverage(&self, id: JobId) -> Option<Coverage> {
-        let entry = self.jobs.find(id)?;
-        let leases = entry.due.iter().filter_map(|&(_, lease)| self.leases.find(lease));
-        Some(Coverage {
-            done: entry.done.clone(),
-            leased: leases.map(|lease| lease.rest()).collect(),
-            free: entry.free.clone(),
-        })
+        self.jobs.find(id).map(|entry| entry.coverage.clone())
     }
 
     /// Every client, in the order of joining.
@@ -171,13 +159,15 @@ fn status_of(id: JobId, entry: &Entry) -> JobStatus {
         spec: spec.clone(),
         priority: entry.priority,
         submitted: entry.submitted,
+        state: entry.state(),
         ended: entry.ended,
         whole: spec.whole().len(),
-        done: entry.done.len(),
-        leased: entry.leased,
-        free: entry.free.len(),
+        confirmed: entry.coverage.confirmed.len(),
+        claimed: entry.coverage.claimed.len(),
+        leased: entry.coverage.leased.len(),
+        free: entry.coverage.free.len(),
         leases: entry.due.len(),
-        chance: spec.chance(entry.done.len()),
+        chance: spec.chance(entry.coverage.confirmed.len()),
         solutions: entry.job.solutions().to_vec(),
     }
 }
@@ -196,8 +186,8 @@ fn client_status(id: ClientId, client: &Client) -> ClientStatus {
         leases: client.leases.len(),
         finished_leases: client.finished_leases,
         units: client.units,
-        claimed_rate: pace.rate(),
-        proved_rate: pace.proved_rate(),
+        claimed_rate: pace.map_or(0.0, Pace::claimed_rate) as u64,
+        proved_rate: pace.map_or(0.0, Pace::proved_rate) as u64,
         false_claims: client.trust.false_claims(),
         standing: client.trust.standing(),
     }

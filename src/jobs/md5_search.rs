@@ -1,7 +1,7 @@
 //! A puzzle search: units are the nonces of a seed space, finished at the K-th verified solution.
 
-use super::{Fault, JobError, JobResult, SHARES_PER_LEASE};
-use crate::puzzle::{Digest, Puzzle};
+use super::{Fault, JobError, JobResult, SHARES_PER_LEASE, SHORTEST_PROVABLE};
+use crate::puzzle::{Digest, Encoding, Puzzle};
 use crate::seeds::{Layout, SeedSpace};
 use crate::span::{Span, SpanSet};
 use std::collections::BTreeSet;
@@ -16,6 +16,8 @@ pub const MAX_WANTED: u32 = 10_000;
 pub struct Md5Search {
     space: Arc<SeedSpace>,
     wanted: u32,
+    /// Blocks of MD5 that a candidate takes.
+    blocks: u64,
 }
 
 impl Md5Search {
@@ -27,7 +29,9 @@ impl Md5Search {
         if wanted == 0 || wanted > MAX_WANTED {
             return Err(JobError::Wanted(wanted));
         }
-        Ok(Self { space: Arc::new(SeedSpace::new(puzzle, layout)?), wanted })
+        let space = SeedSpace::new(puzzle, layout)?;
+        let blocks = blocks(&space);
+        Ok(Self { space: Arc::new(space), wanted, blocks })
     }
 
     /// The seeds.
@@ -49,17 +53,33 @@ impl Md5Search {
         self.puzzle().difficulty().bits()
     }
 
-    pub(super) fn share_bits(&self, len: u128) -> u32 {
-        let per_share = len / u128::from(SHARES_PER_LEASE);
-        per_share.checked_ilog2().unwrap_or(0).min(self.target())
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks
     }
 
-    /// As many nonces as are expected to hold [`SHARES_PER_LEASE`] solutions.
+    pub(super) fn share_bits(&self, len: u128, shares: u32) -> Option<u32> {
+        if len < SHORTEST_PROVABLE || self.target() == 0 {
+            return None;
+        }
+        let per_share = len / u128::from(shares);
+        Some(per_share.checked_ilog2().unwrap_or(0).clamp(1, self.target()))
+    }
+
+    /// As many nonces as are expected to hold so many solutions that these are shares enough. Where
+    /// everything is a solution there are no shares.
     pub(super) fn longest_lease(&self) -> u128 {
+        if self.target() == 0 {
+            return SHORTEST_PROVABLE - 1;
+        }
         let most = u128::from(u64::MAX);
-        1u128
-            .checked_shl(self.target())
-            .map_or(most, |work| work.saturating_mul(u128::from(SHARES_PER_LEASE)).min(most))
+        let shares = u128::from(2 * SHARES_PER_LEASE);
+        1u128.checked_shl(self.target()).map_or(most, |work| work.saturating_mul(shares).min(most))
+    }
+
+    /// The solutions in `span`, found by the judge: slow, but short.
+    pub(super) fn search_again(&self, span: Span) -> Vec<u128> {
+        let solves = |&nonce: &u128| zero_bits(&self.space, nonce) >= Some(self.target());
+        (span.start()..span.end()).filter(solves).collect()
     }
 
     pub(super) fn check_shares(
@@ -116,6 +136,17 @@ impl fmt::Display for Md5Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "md5 {} {}", self.puzzle().difficulty(), self.puzzle().string())
     }
+}
+
+/// Blocks of MD5 that the first candidate takes, and so do nearly all others.
+fn blocks(space: &SeedSpace) -> u64 {
+    let digits = space.seed(0).map_or(0, |seed| seed.len()) + space.puzzle().string().len();
+    let bytes = match space.puzzle().encoding() {
+        Encoding::Text => digits,
+        Encoding::Bytes => digits / 2,
+    };
+    // One byte and the length are added, and the last block is filled up.
+    (bytes as u64 + 9).div_ceil(64)
 }
 
 /// Zero bits of the digest of `nonce`; `None` outside the room.

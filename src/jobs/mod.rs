@@ -18,15 +18,23 @@ use std::fmt;
 
 /// Shares that a lease is expected to hold, at least; at most twice as many.
 ///
-/// With 64 a client that did nothing is found out at its first or second lease, and the shares of a
-/// whole lease still fit one datagram.
-pub const SHARES_PER_LEASE: u32 = 64;
+/// Enough that nearly every honest lease proves itself, see the module of trust in
+/// [`crate::coordinator`]: 2,048 shares give evidence of 77 where 23 are asked for. The judge takes
+/// some 0.2 us for each.
+pub const SHARES_PER_LEASE: u32 = 2048;
+
+/// Leases shorter than this have no shares: the judge searches them again. It takes about as long
+/// as to judge the shares of a longer one.
+pub const SHORTEST_PROVABLE: u128 = 2048;
+
+/// Blocks of MD5 that the judge may hash for a lease without shares: a few milliseconds.
+const MOST_RECOMPUTED: u128 = 1 << 15;
 
 /// Most hits that one outcome may carry; a client with more sends several reports.
 pub const MAX_HITS: usize = 64;
 
-/// Most shares that one outcome may carry: four times what a whole lease is expected to hold.
-pub const MAX_SHARES: usize = 512;
+/// Most shares that one outcome may carry: the judge takes about a millisecond for them.
+pub const MAX_SHARES: usize = 4096;
 
 /// Why a description is not a job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,12 +129,29 @@ impl JobSpec {
         }
     }
 
-    /// Zero bits of the shares that prove a lease of `len` units; `None` where outcomes are
-    /// checked without shares.
-    pub fn share_bits(&self, len: u128) -> Option<u32> {
+    /// Zero bits of the shares that prove a lease of `len` units and of which it is expected to hold
+    /// `shares` or more; `None` where outcomes are checked without shares.
+    pub fn share_bits(&self, len: u128, shares: u32) -> Option<u32> {
         match self {
-            Self::Md5Search(search) => Some(search.share_bits(len)),
+            Self::Md5Search(search) => search.share_bits(len, shares),
             Self::SumOfSquares(_) => None,
+        }
+    }
+
+    /// What a unit costs a client, in blocks of MD5 for a search: rates of jobs of one kind are
+    /// compared by it.
+    pub fn unit_cost(&self) -> u64 {
+        match self {
+            Self::Md5Search(search) => search.blocks(),
+            Self::SumOfSquares(_) => 1,
+        }
+    }
+
+    /// The most units of a lease that is too short for shares, where the judge must hash them all.
+    pub fn longest_unshared(&self) -> u128 {
+        match self {
+            Self::Md5Search(search) => (MOST_RECOMPUTED / u128::from(search.blocks())).max(1),
+            Self::SumOfSquares(_) => u128::MAX,
         }
     }
 
@@ -141,15 +166,6 @@ impl JobSpec {
         match self {
             Self::Md5Search(search) => search.longest_lease(),
             Self::SumOfSquares(_) => u128::from(u64::MAX),
-        }
-    }
-
-    /// Units a second of a client about which nothing is known. Wrong by any factor is harmless:
-    /// it decides the length of one lease.
-    pub fn usual_rate(&self) -> u64 {
-        match self {
-            Self::Md5Search(_) => 20_000_000,
-            Self::SumOfSquares(_) => 100_000_000,
         }
     }
 }
@@ -207,6 +223,19 @@ pub enum Fault {
     FalseShare(u128),
 }
 
+/// What a checked outcome proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It is right, whoever sent it.
+    Proved {
+        /// Solutions that the judge came across.
+        solutions: Vec<u128>,
+    },
+    /// These are shares of the units that count, ascending. How much they prove is for the
+    /// coordinator to say.
+    Shares(Vec<u128>),
+}
+
 /// What the combined outcomes of a finished job come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobResult {
@@ -260,26 +289,35 @@ impl Job {
         }
     }
 
-    /// Checks the outcome of `span` and returns its shares, sorted, where the kind has them. Hits
-    /// are not looked at here: they count for themselves, see [`Job::claim`].
+    /// Checks the outcome of `reported`, of which `counted` is new. Hits are not looked at here:
+    /// they count for themselves, see [`Job::claim`].
     ///
     /// # Errors
-    /// The outcome is not the one of `span`; nothing in it may be folded.
+    /// The outcome is not the one of `reported`; nothing in it may be folded.
     pub fn check(
         &self,
-        span: Span,
+        reported: Span,
+        counted: Span,
         share_bits: Option<u32>,
         outcome: &Outcome,
-    ) -> Result<Vec<u128>, Fault> {
+    ) -> Result<Checked, Fault> {
         if !outcome.is_within_limits() {
             return Err(Fault::TooLong);
         }
-        match (&self.spec, outcome) {
-            (JobSpec::Md5Search(search), Outcome::Md5Search { shares, .. }) => {
-                search.check_shares(span, share_bits.unwrap_or(0), shares)
+        match (&self.spec, outcome, share_bits) {
+            (JobSpec::Md5Search(search), Outcome::Md5Search { shares, .. }, Some(bits)) => {
+                let mut shares = search.check_shares(reported, bits, shares)?;
+                shares.retain(|&nonce| counted.contains(nonce));
+                Ok(Checked::Shares(shares))
             }
-            (JobSpec::SumOfSquares(job), Outcome::SumOfSquares(sum)) => {
-                if *sum == job.closed_form(span) { Ok(Vec::new()) } else { Err(Fault::WrongSum) }
+            (JobSpec::Md5Search(search), Outcome::Md5Search { .. }, None) => {
+                Ok(Checked::Proved { solutions: search.search_again(counted) })
+            }
+            (JobSpec::SumOfSquares(job), Outcome::SumOfSquares(sum), _) => {
+                if *sum != job.closed_form(reported) {
+                    return Err(Fault::WrongSum);
+                }
+                Ok(Checked::Proved { solutions: Vec::new() })
             }
             _ => Err(Fault::WrongKind),
         }
@@ -356,6 +394,20 @@ pub(crate) mod samples {
         let difficulty = Difficulty::from_bits(bits).unwrap();
         let puzzle = Puzzle::new("A7C02215FC", difficulty, Encoding::Text).unwrap();
         JobSpec::Md5Search(Md5Search::new(&puzzle, Layout::Counting, wanted).unwrap())
+    }
+
+    /// A search of just 65,536 nonces, for a string that leaves room for four digits of seed.
+    pub(crate) fn small_search(bits: u32, wanted: u32) -> JobSpec {
+        let difficulty = Difficulty::from_bits(bits).unwrap();
+        let puzzle = Puzzle::new("A".repeat(51), difficulty, Encoding::Text).unwrap();
+        JobSpec::Md5Search(Md5Search::new(&puzzle, Layout::Trailing, wanted).unwrap())
+    }
+
+    /// A search without end whose candidates take 157 blocks each.
+    pub(crate) fn long_search(bits: u32) -> JobSpec {
+        let difficulty = Difficulty::from_bits(bits).unwrap();
+        let puzzle = Puzzle::new("A".repeat(10_000), difficulty, Encoding::Text).unwrap();
+        JobSpec::Md5Search(Md5Search::new(&puzzle, Layout::Counting, 1).unwrap())
     }
 
     /// A hopeless search whose string leaves room for one word of seed: few enough nonces for a

@@ -97,7 +97,7 @@ impl Admin {
         loop {
             let mut line = check(self.job(job).await?)?;
             show(&line);
-            if matches!(line.state, State::Waiting | State::Running) {
+            if matches!(line.state, State::Waiting | State::Running | State::Checking) {
                 tokio::time::sleep(LOOK).await;
                 continue;
             }

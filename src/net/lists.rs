@@ -1,7 +1,9 @@
 //! Jobs and clients as lines of lists, a page at a time.
 
 use super::hub::refused;
-use crate::coordinator::{ClientId, ClientStatus, Coordinator, JobEnd, JobId, JobStatus, Standing};
+use crate::coordinator::{
+    ClientId, ClientStatus, Coordinator, JobEnd, JobId, JobState, JobStatus, Standing,
+};
 use crate::jobs::{JobResult, JobSpec};
 use crate::proto::{
     Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, Reason, State, cleaned,
@@ -54,8 +56,11 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: u32) -> JobLi
         Some((_, JobEnd::Finished { .. })) => State::Finished,
         Some((_, JobEnd::Exhausted)) => State::Exhausted,
         Some((_, JobEnd::Cancelled)) => State::Cancelled,
-        None if status.leases == 0 && status.done == 0 => State::Waiting,
-        None => State::Running,
+        None => match status.state {
+            JobState::Waiting => State::Waiting,
+            JobState::Checking => State::Checking,
+            _ => State::Running,
+        },
     };
     let winner = match status.ended {
         Some((_, JobEnd::Finished { winner: Some(winner) })) => winner.0,
@@ -69,7 +74,7 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: u32) -> JobLi
         job: status.id.0,
         title: cleaned(&status.spec.to_string(), MAX_TITLE),
         state,
-        done: status.done as f64,
+        done: status.confirmed as f64,
         whole,
         priority: status.priority,
         winner,

@@ -83,6 +83,10 @@ pub(crate) fn random_key() -> [u8; 16] {
     (u128::from(random()) << 64 | u128::from(random())).to_be_bytes()
 }
 
+fn random_seed() -> [u8; 32] {
+    std::array::from_fn(|_| random() as u8)
+}
+
 /// `time`, of which half is left to chance.
 pub(crate) fn jittered(time: Duration) -> Duration {
     let part = (random() % 1024) as u32;

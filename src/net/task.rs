@@ -19,6 +19,13 @@ use tokio::sync::Notify;
 /// Numbers that one thread adds up between two looks at what is wanted: a few milliseconds.
 const SUM_CHUNK: u128 = 1 << 21;
 
+/// Bytes of a report that hits and shares may take: it fits a datagram, whatever carries it, for the
+/// connection may change before it is answered.
+const SHARE_BYTES: usize = 1000;
+
+/// Bytes of the largest number.
+const LONGEST_VARINT: usize = 10;
+
 /// How long a watcher sleeps at most: so long it may outlive its search.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -183,6 +190,19 @@ impl Task {
     }
 }
 
+/// Place of the first share that a datagram with so many hits has no room for; shares are sent as
+/// their distances from `start`.
+fn fitting(start: u128, shares: &[u128], hits: usize) -> Option<usize> {
+    let mut room = SHARE_BYTES.saturating_sub(hits * LONGEST_VARINT);
+    shares.iter().position(|&nonce| {
+        let bits = u128::BITS - (nonce - start).leading_zeros();
+        let bytes = bits.div_ceil(7).max(1) as usize;
+        let fits = bytes <= room;
+        room -= bytes.min(room);
+        !fits
+    })
+}
+
 fn lock(sum: &Mutex<Sum>) -> MutexGuard<'_, Sum> {
     // Nothing panics while it holds the lock.
     sum.lock().unwrap_or_else(PoisonError::into_inner)
@@ -277,18 +297,21 @@ impl Reporter {
         let new = |hit: &&Hit| hit.nonce >= self.done && self.task.is_solution(hit);
         let mut hits: Vec<u128> = found.iter().filter(new).map(|hit| hit.nonce).collect();
         hits.retain(|nonce| !self.sent_hits.contains(nonce));
-        hits.truncate(MAX_HITS / 2);
+        if let Some(&left_out) = hits.get(MAX_HITS / 2) {
+            // What lies before the server's `done` is never told again.
+            to = to.min(left_out);
+            hits.truncate(MAX_HITS / 2);
+        }
         self.sent_hits.extend(&hits);
         let mut shares: Vec<u128> = Vec::new();
         if self.task.grant.share_bits.is_some() {
             let inside = found.iter().map(|hit| hit.nonce);
             shares = inside.filter(|&nonce| self.done <= nonce && nonce < to).collect();
         }
-        let room = MAX_HITS - hits.len();
-        if shares.len() > room {
+        if let Some(first_left_out) = fitting(self.done, &shares, hits.len()) {
             // The rest comes with the next message, and so does what it proves.
-            to = shares[room];
-            shares.truncate(room);
+            to = shares[first_left_out];
+            shares.truncate(first_left_out);
         }
         Progress { hits, shares, ..self.progress(to) }
     }

@@ -10,6 +10,8 @@ pub enum State {
     Waiting,
     /// Leases are out.
     Running,
+    /// Everything is searched, as clients say; the evidence is not complete.
+    Checking,
     /// With everything that was wanted.
     Finished,
     /// Everything is searched, and it was not there.
@@ -27,7 +29,7 @@ pub struct JobLine {
     pub title: String,
     /// How it stands.
     pub state: State,
-    /// Units done.
+    /// Units for which there is evidence.
     pub done: f64,
     /// Units in all; of a puzzle, the number expected to be needed.
     pub whole: f64,
@@ -74,9 +76,10 @@ pub struct ClientLine {
     pub finished: u64,
 }
 
-const STATES: [(wire::State, State); 5] = [
+const STATES: [(wire::State, State); 6] = [
     (wire::State::Waiting, State::Waiting),
     (wire::State::Running, State::Running),
+    (wire::State::Checking, State::Checking),
     (wire::State::Finished, State::Finished),
     (wire::State::Exhausted, State::Exhausted),
     (wire::State::Cancelled, State::Cancelled),

@@ -42,8 +42,11 @@ pub const MAX_COOKIE: usize = 16;
 /// Requests over UDP without a cookie are padded to this, so that a challenge is never larger.
 pub const PADDED_REQUEST: usize = 64;
 
-/// Hits and shares in one message: ten bytes each at most, so that they fit a datagram.
+/// Hits in one message: ten bytes each at most, so that they fit a datagram.
 pub const MAX_HITS: usize = 64;
+
+/// Shares in one message: ten bytes each at most, so that they fit a frame.
+pub const MAX_SHARES: usize = crate::jobs::MAX_SHARES;
 
 /// Digits of a string in one description: leaves a datagram room for a notice.
 pub const MAX_PART_DIGITS: usize = 700;

@@ -3,7 +3,7 @@
 use super::fields::{from_wire, key, narrow, text, to_wire, wide, wrong};
 use super::wire::{self, request::Body};
 use super::work::{Md5Part, Squares, Work};
-use super::{MAX_COOKIE, MAX_HITS, MAX_NAME, ProtoError};
+use super::{MAX_COOKIE, MAX_HITS, MAX_NAME, MAX_SHARES, ProtoError};
 use crate::jobs::JobKind;
 use crate::span::Span;
 use prost::Message as _;
@@ -268,8 +268,11 @@ impl TryFrom<wire::Progress> for Progress {
     type Error = ProtoError;
 
     fn try_from(wire: wire::Progress) -> Result<Self, ProtoError> {
-        if wire.hits.len() + wire.shares.len() > MAX_HITS {
-            return Err(wrong("hits", "more than 64 with the shares"));
+        if wire.hits.len() > MAX_HITS {
+            return Err(wrong("hits", "more than 64"));
+        }
+        if wire.shares.len() > MAX_SHARES {
+            return Err(wrong("shares", "more than 4096"));
         }
         if wire.sum.len() > MAX_SUM {
             return Err(wrong("sum", "too long"));

@@ -260,6 +260,7 @@ fn limits_are_kept() {
         Call::Hello(Hello { backend: "\u{1b}[2J".into(), ..hello() }),
         Call::Hello(Hello { threads: u32::MAX, ..hello() }),
         Call::Progress(Progress { hits: vec![1 << 70; MAX_HITS + 1], ..progress() }),
+        Call::Progress(Progress { shares: vec![1 << 70; MAX_SHARES + 1], ..progress() }),
         Call::Progress(Progress { sum: vec![0; 33], ..progress() }),
     ];
     for call in bad_calls {

@@ -205,7 +205,7 @@ async fn leases_of_others_forged_and_repeated_change_no_coverage() {
     let mut owner = Raw::joined(server.address, 1).await;
     let mut thief = Raw::joined(server.address, 2).await;
     let grant = owner.lease().await;
-    let done = || server.hub.with(|c, _| c.job(JobId(1)).unwrap().done);
+    let done = || server.hub.with(|c, _| c.job(JobId(1)).unwrap().confirmed);
     // Another's lease, another epoch, another number, another job.
     let stolen = everything_of(&grant);
     assert_eq!(thief.report(stolen.clone()).await.lease, None);
@@ -261,7 +261,7 @@ async fn a_client_that_claims_work_it_did_not_do_is_found_out() {
     assert_eq!(refusal.reason, Reason::Banned);
     let (done, standing) = server.hub.with(|coordinator, _| {
         let standing = coordinator.clients()[0].standing;
-        (coordinator.job(JobId(1)).unwrap().done, format!("{standing:?}"))
+        (coordinator.job(JobId(1)).unwrap().confirmed, format!("{standing:?}"))
     });
     assert_eq!(done, 0, "what it claimed is free again");
     assert!(standing.contains("Distrusted"), "{standing}");

@@ -65,9 +65,11 @@ fn sum_up_to(last: u128) -> String {
 fn quick() -> Config {
     Config {
         lease_time: Duration::from_millis(300),
+        first_units: 1 << 12,
         first_lease: Duration::from_millis(50),
         shortest_lease: Duration::from_millis(20),
         patience: Duration::from_millis(1500),
+        tail_patience: Duration::from_millis(600),
         retry_after: Duration::from_millis(100),
         min_clients: 1,
         ..Config::default()
@@ -141,16 +143,16 @@ impl Running {
     }
 }
 
-/// Done, leased and free are the whole, and nothing is in two of them.
+/// Confirmed, claimed, leased and free are the whole, and nothing is in two of them.
 fn check_coverage(hub: &Hub, job: u64) {
     let (whole, coverage) = hub.with(|coordinator, _| {
         let job = JobId(job);
         (coordinator.job(job).unwrap().spec.whole(), coordinator.coverage(job).unwrap())
     });
     let mut all = SpanSet::new();
-    let parts = coverage.done.iter().chain(coverage.free.iter()).chain(coverage.leased);
-    for part in parts {
-        assert_eq!(all.insert(part), part.len(), "{part} is in two of done, leased and free");
+    let sets = [&coverage.confirmed, &coverage.claimed, &coverage.leased, &coverage.free];
+    for part in sets.into_iter().flat_map(SpanSet::iter) {
+        assert_eq!(all.insert(part), part.len(), "{part} is in two sets");
     }
     assert_eq!(all, SpanSet::from(whole));
 }

@@ -84,7 +84,7 @@ impl Console {
         let mut line = format!("{} clients · {rate}", totals.clients);
         match status {
             Some(status) => {
-                line += &format!(" · tested {:.3e}", status.done as f64);
+                line += &format!(" · tested {:.3e}", status.confirmed as f64);
                 if let Some(chance) = status.chance {
                     line += &format!(" · chance so far {:.1} %", 100.0 * chance);
                 }
@@ -161,13 +161,14 @@ fn print_coverage(hub: &Hub, job: JobId) {
     let leased: u128 = coverage.leased.iter().map(|span| span.len()).sum();
     say!(
         "stopped: {} units done, {} were being worked on",
-        text::count(coverage.done.len()),
+        text::count(coverage.confirmed.len()),
         text::count(leased)
     );
-    for span in coverage.done.iter().take(PRINTED_SPANS) {
+    for span in coverage.confirmed.iter().take(PRINTED_SPANS) {
         say!("done {span}");
     }
-    if let Some(more) = coverage.done.fragments().checked_sub(PRINTED_SPANS).filter(|n| *n > 0) {
+    if let Some(more) = coverage.confirmed.fragments().checked_sub(PRINTED_SPANS).filter(|n| *n > 0)
+    {
         say!("and {more} more spans");
     }
 }

@@ -109,12 +109,12 @@ impl World {
         let config = Config {
             min_clients: 2,
             leases_per_client: 3,
-            // A sum begins with a thousand units and a search with one; both grow from there.
+            first_units: 500,
             first_lease: Duration::from_micros(10),
             shortest_lease: Duration::from_millis(50),
             ..Config::default()
         };
-        let mut coordinator = Coordinator::new(config, 7);
+        let mut coordinator = Coordinator::new(config, [7; 32]);
         let sum = coordinator.submit(Duration::ZERO, 1, sum(3, 40_000), 1).unwrap();
         let search =
             with_search.then(|| coordinator.submit(Duration::ZERO, 2, search(14, 2), 2).unwrap());
@@ -197,7 +197,7 @@ impl World {
             }
             Step::Audit => {
                 for audit in std::mem::take(&mut self.audits) {
-                    self.coordinator.audited(&audit.run());
+                    self.coordinator.audited(self.now, &audit.run());
                 }
             }
         }
@@ -255,7 +255,7 @@ impl World {
 
     /// What has been folded is the sum over exactly what is done.
     fn check_sum(&self) {
-        let done = self.coordinator.coverage(self.sum).unwrap().done;
+        let done = self.coordinator.coverage(self.sum).unwrap().confirmed;
         assert_eq!(done, self.counted);
         let expected: BigUint = done.iter().map(SumOfSquares::add_up).sum();
         let result = self.coordinator.result(self.sum).unwrap();

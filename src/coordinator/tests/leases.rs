@@ -11,27 +11,61 @@ fn one_client() -> (Coordinator, ClientId, JobId) {
 }
 
 #[test]
-fn the_first_lease_takes_half_a_second_and_has_64_to_128_shares() {
+fn the_first_lease_is_short_and_later_ones_grow_fourfold_at_most() {
     let (mut coordinator, client, job) = one_client();
-    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
-    assert_eq!((grant.job, grant.span), (job, Span::new(0, 500)));
-    let expected = grant.span.len() >> grant.share_bits.unwrap();
-    assert!((64..128).contains(&expected), "{expected}");
+    let mut longest = FIRST;
+    for request in 1..=5 {
+        let now = u32::try_from(request).unwrap() * Duration::from_millis(10);
+        let grant = lease(coordinator.request(now, client, request).unwrap());
+        assert_eq!(grant.job, job);
+        assert!(grant.span.len() <= longest, "{} after {longest}", grant.span.len());
+        let expected = grant.span.len() >> grant.share_bits.unwrap();
+        assert!((2048..=4096).contains(&expected), "{expected}");
+        longest = 4 * grant.span.len();
+        // The whole of it the next moment: it is fast.
+        coordinator.report(now, client, &report(&grant, grant.span, true)).unwrap();
+    }
+    assert!(longest > 256 * FIRST, "it has grown");
+}
+
+#[test]
+fn a_client_that_shows_to_be_slow_gets_less() {
+    let (mut coordinator, client, _) = one_client();
+    let first = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let (front, _) = first.span.split_at(10);
+    coordinator.report(10 * SECOND, client, &report(&first, front, true)).unwrap();
+    let next = lease(coordinator.request(10 * SECOND, client, 2).unwrap());
+    assert_eq!(next.span.len(), 1, "half a second of one a second");
 }
 
 #[test]
 fn share_bits_never_exceed_the_target_and_easy_leases_stay_short() {
-    let mut coordinator = coordinator();
+    let mut coordinator = Coordinator::new(Config { first_units: 1 << 40, ..config() }, [1; 32]);
     let client = coordinator.join(Duration::ZERO, newcomer(1, u64::MAX)).unwrap().client;
-    coordinator.submit(Duration::ZERO, 1, search(8, 1), 1).unwrap();
+    coordinator.submit(Duration::ZERO, 1, search(2, 1000), 1).unwrap();
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
-    assert_eq!(grant.share_bits, Some(8));
-    assert_eq!(grant.span.len(), 64 << 8);
+    assert_eq!(grant.share_bits, Some(2));
+    assert_eq!(grant.span.len(), 4096 << 2);
+}
+
+/// Ends what a client holds, and two leases more, a second each.
+fn prove(coordinator: &mut Coordinator, client: ClientId, requests: u64) {
+    for held in coordinator.heartbeat(Duration::ZERO, client).unwrap() {
+        let grant = coordinator.grant(held.lease).unwrap();
+        coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+    }
+    for request in requests..requests + 2 {
+        let grant = lease(coordinator.request(SECOND, client, request).unwrap());
+        coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+    }
+    for request in requests + 2..requests + 4 {
+        lease(coordinator.request(SECOND, client, request).unwrap());
+    }
 }
 
 #[test]
 fn work_begins_with_enough_clients_and_wakes_those_who_wait() {
-    let mut coordinator = Coordinator::new(Config::default(), 1);
+    let mut coordinator = Coordinator::new(Config { min_clients: 2, ..config() }, [1; 32]);
     coordinator.submit(Duration::ZERO, 1, search(40, 1), 1).unwrap();
     let first = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
     let answer = coordinator.request(Duration::ZERO, first, 1).unwrap();
@@ -48,10 +82,10 @@ fn a_repeated_request_gets_the_same_lease_and_a_late_one_none() {
     let first = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     let again = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     assert_eq!((first.lease, first.epoch, first.span), (again.lease, again.epoch, again.span));
+    coordinator.report(SECOND, client, &report(&first, first.span, true)).unwrap();
     let third = lease(coordinator.request(Duration::ZERO, client, 3).unwrap());
     let second = lease(coordinator.request(Duration::ZERO, client, 2).unwrap());
     assert!(third.epoch < second.epoch && third.lease != second.lease);
-    coordinator.report(SECOND, client, &report(&first, first.span, true)).unwrap();
     let late = coordinator.request(SECOND, client, 1).unwrap();
     assert!(matches!(late, Assignment::Spent), "{late:?}");
     check_coverage(&coordinator);
@@ -60,54 +94,70 @@ fn a_repeated_request_gets_the_same_lease_and_a_late_one_none() {
 #[test]
 fn a_client_holds_so_many_leases_and_no_more() {
     let (mut coordinator, client, _) = one_client();
-    for request in 1..=4 {
+    for request in 1..=2 {
         lease(coordinator.request(Duration::ZERO, client, request).unwrap());
     }
-    let fifth = coordinator.request(Duration::ZERO, client, 5).unwrap();
+    let third = coordinator.request(Duration::ZERO, client, 3).unwrap();
+    assert!(matches!(third, Assignment::Wait(_)), "it has proved nothing yet");
+    prove(&mut coordinator, client, 10);
+    for request in 20..=21 {
+        lease(coordinator.request(SECOND, client, request).unwrap());
+    }
+    let fifth = coordinator.request(SECOND, client, 22).unwrap();
     assert!(matches!(fifth, Assignment::Wait(_)));
     assert_eq!(coordinator.totals().leases, 4);
 }
 
 #[test]
-fn progress_renews_every_lease_and_heartbeats_renew_none() {
-    let (mut coordinator, client, _) = one_client();
-    let first = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
-    lease(coordinator.request(Duration::ZERO, client, 2).unwrap());
-    let (early, late) = first.span.split_at(100);
-    coordinator.report(10 * SECOND, client, &report(&first, early, false)).unwrap();
-    coordinator.expire(20 * SECOND);
-    assert_eq!(coordinator.heartbeat(20 * SECOND, client).unwrap().len(), 2);
-    // An empty report is no progress either.
-    let empty = report(&first, late.split_at(0).0, false);
-    coordinator.report(24 * SECOND, client, &empty).unwrap();
-    coordinator.expire(26 * SECOND);
-    assert_eq!(coordinator.heartbeat(26 * SECOND, client).unwrap(), []);
-    assert_eq!(coordinator.totals().leases, 0);
-    check_coverage(&coordinator);
+fn enough_progress_renews_every_lease_and_less_renews_none() {
+    // A first lease should be done within the patience; a quarter of that pace is enough.
+    for (units, renewed) in [(1100, true), (500, false), (1, false)] {
+        let (mut coordinator, client, _) = one_client();
+        let first = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+        lease(coordinator.request(Duration::ZERO, client, 2).unwrap());
+        let (early, late) = first.span.split_at(units);
+        coordinator.report(10 * SECOND, client, &report(&first, early, false)).unwrap();
+        coordinator.expire(20 * SECOND);
+        let held = coordinator.heartbeat(20 * SECOND, client).unwrap().len();
+        assert_eq!(held, if renewed { 2 } else { 0 }, "{units}");
+        if renewed {
+            // An empty report is no progress either.
+            let empty = report(&first, late.split_at(0).0, false);
+            coordinator.report(24 * SECOND, client, &empty).unwrap();
+            coordinator.expire(26 * SECOND);
+            assert_eq!(coordinator.heartbeat(26 * SECOND, client).unwrap(), []);
+        }
+        assert_eq!(coordinator.totals().leases, 0);
+        check_coverage(&coordinator);
+    }
 }
 
 #[test]
-fn a_late_report_counts_nothing_but_its_hits() {
+fn a_late_report_counts_where_it_is_confirmed_first() {
     let mut coordinator = coordinator();
     let slow = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
     let other = coordinator.join(Duration::ZERO, newcomer(2, 1_000)).unwrap().client;
-    let job = coordinator.submit(Duration::ZERO, 1, search(8, 1), 1).unwrap();
+    let job = coordinator.submit(Duration::ZERO, 1, search(40, 1), 1).unwrap();
     let old = lease(coordinator.request(Duration::ZERO, slow, 1).unwrap());
     coordinator.expire(16 * SECOND);
     let new = lease(coordinator.request(16 * SECOND, other, 1).unwrap());
-    assert_eq!(old.span.start(), new.span.start(), "lent again");
+    assert_eq!(old.span, new.span, "lent again");
     assert!(old.epoch < new.epoch);
-    let late = report(&old, old.span, true);
-    let verdict = coordinator.report(17 * SECOND, slow, &late).unwrap();
-    assert_eq!((verdict.counted, verdict.lease), (0, LeaseState::Over));
-    assert_eq!(verdict.solutions, 1);
-    assert_eq!(verdict.job_end, Some(JobEnd::Finished { winner: Some(slow) }));
-    assert_eq!(coordinator.job(job).unwrap().done, 0);
+    let (few, more) = old.span.split_at(500);
+    coordinator.report(17 * SECOND, slow, &report(&old, few, false)).unwrap();
+    let status = coordinator.job(job).unwrap();
+    assert_eq!((status.claimed, status.leased), (0, FIRST), "the other has it");
+    coordinator.report(17 * SECOND, slow, &report(&old, more, true)).unwrap();
+    assert_eq!(coordinator.job(job).unwrap().confirmed, FIRST);
+    let late = report(&new, new.span, true);
+    assert_eq!(coordinator.report(17 * SECOND, other, &late).unwrap().lease, LeaseState::Over);
+    let units = [slow, other].map(|client| coordinator.client(client).unwrap().units);
+    assert_eq!(units, [FIRST, 0]);
     check_coverage(&coordinator);
 }
 
 #[test]
-fn a_late_report_goes_on_where_nobody_has_taken_the_span() {
+fn a_late_lease_goes_on_once_where_nobody_has_taken_the_span() {
     let (mut coordinator, client, job) = one_client();
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     coordinator.expire(16 * SECOND);
@@ -118,10 +168,11 @@ fn a_late_report_goes_on_where_nobody_has_taken_the_span() {
     assert_eq!(verdict.counted, 300);
     check_coverage(&coordinator);
     coordinator.expire(31 * SECOND);
-    assert_eq!(coordinator.heartbeat(31 * SECOND, client).unwrap().len(), 1, "renewed");
+    let held = coordinator.join(31 * SECOND, newcomer(1, 0)).unwrap().held;
+    assert_eq!(held[0].done, part.end(), "it goes on");
     coordinator.expire(33 * SECOND);
     let held = coordinator.join(34 * SECOND, newcomer(1, 0)).unwrap().held;
-    assert_eq!(held[0].done, part.end(), "joining again goes on, too");
+    assert_eq!(held, [], "once is enough");
     coordinator.expire(50 * SECOND);
     lease(coordinator.request(51 * SECOND, client, 2).unwrap());
     let verdict = coordinator.report(52 * SECOND, client, &report(&grant, grant.span, true));
@@ -180,14 +231,14 @@ fn an_overlap_counts_its_new_part() {
     let verdict = coordinator.report(SECOND, client, &report(&grant, grant.span, false)).unwrap();
     assert_eq!(verdict.counted, grant.span.len() - 200);
     assert_eq!(verdict.lease, LeaseState::Over);
-    assert_eq!(coordinator.job(job).unwrap().done, grant.span.len());
+    assert_eq!(coordinator.job(job).unwrap().confirmed, grant.span.len());
 }
 
 #[test]
 fn the_rest_of_a_lease_given_up_is_free_again() {
     let (mut coordinator, client, job) = one_client();
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
-    let (part, rest) = grant.span.split_at(200);
+    let (part, rest) = grant.span.split_at(3000);
     coordinator.report(SECOND, client, &report(&grant, part, true)).unwrap();
     assert_eq!(coordinator.coverage(job).unwrap().free.first().unwrap().start(), rest.start());
 }
@@ -226,26 +277,38 @@ fn joining_again_is_the_same_client_with_its_leases() {
 }
 
 #[test]
-fn an_idle_client_takes_the_tail_of_the_slowest() {
+fn an_idle_client_takes_the_tail_of_one_that_has_become_slow() {
     let mut coordinator = coordinator();
     let [slow, fast] = [1, 2]
         .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client);
-    let job = coordinator.submit(Duration::ZERO, 1, sum(1, 10_000), 1).unwrap();
-    let first = lease(coordinator.request(Duration::ZERO, slow, 1).unwrap());
-    assert_eq!(first.span.len(), 10_000, "nobody knows that it is slow");
-    let (part, _) = first.span.split_at(100);
-    coordinator.report(SECOND, slow, &report(&first, part, false)).unwrap();
-    let tail = lease(coordinator.request(SECOND, fast, 1).unwrap());
-    assert!(tail.span.end() == first.span.end() && tail.span.len() > 9_000, "{}", tail.span);
+    coordinator.submit(Duration::ZERO, 1, sum(1, 20_000), 1).unwrap();
+    let begin = |coordinator: &mut Coordinator, client| {
+        let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+        coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+        lease(coordinator.request(SECOND, client, 2).unwrap())
+    };
+    let [first, _] = [slow, fast].map(|client| begin(&mut coordinator, client));
+    let (part, rest) = first.span.split_at(100);
+    coordinator.report(3 * SECOND, slow, &report(&first, part, false)).unwrap();
+    let mut requests = 3;
+    let tail = loop {
+        let grant = lease(coordinator.request(3 * SECOND, fast, requests).unwrap());
+        if rest.contains(grant.span.start()) {
+            break grant;
+        }
+        coordinator.report(3 * SECOND, fast, &report(&grant, grant.span, true)).unwrap();
+        requests += 1;
+    };
+    assert!(tail.span.end() == rest.end() && tail.span.len() > rest.len() / 2, "{}", tail.span);
     let end = tail.span.start();
     let trimmed = |event: &Event| matches!(event, Event::Trimmed { end: e, .. } if *e == end);
     assert!(events(&mut coordinator).iter().any(trimmed));
     // The slow one has overshot before it heard of it: refused, and told how far to go.
     let far = Span::new(part.end(), end + 1);
-    let verdict = coordinator.report(SECOND, slow, &report(&first, far, true)).unwrap();
-    assert_eq!((verdict.counted, verdict.lease), (0, LeaseState::Over));
+    let verdict = coordinator.report(3 * SECOND, slow, &report(&first, far, false)).unwrap();
+    let held = LeaseState::Held { done: part.end(), end };
+    assert_eq!((verdict.counted, verdict.lease), (0, held));
     check_coverage(&coordinator);
-    assert_eq!(coordinator.job(job).unwrap().done, 100);
 }
 
 #[test]
@@ -261,7 +324,7 @@ fn names_are_made_fit_for_a_terminal() {
 
 #[test]
 fn a_full_server_says_so() {
-    let mut coordinator = Coordinator::new(Config { max_clients: 1, ..Config::default() }, 1);
+    let mut coordinator = Coordinator::new(Config { max_clients: 1, ..config() }, [1; 32]);
     coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap();
     assert_eq!(coordinator.join(Duration::ZERO, newcomer(2, 0)), Err(Refusal::Full));
     assert!(coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().resumed);

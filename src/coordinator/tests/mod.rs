@@ -1,5 +1,7 @@
 //! The coordinator under virtual time, with simulated clients and with random events.
 
+mod evidence;
+mod fairness;
 mod hostile;
 mod invariants;
 mod jobs;
@@ -13,15 +15,22 @@ use crate::span::SpanSet;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-pub(super) use samples::search;
+pub(super) use samples::{long_search, search, small_search};
 
 pub(super) fn sum(first: u128, last: u128) -> JobSpec {
     JobSpec::SumOfSquares(SumOfSquares::new(first, last).unwrap())
 }
 
-/// A coordinator that lends to a single client, too.
+/// Leases that are searched in no time begin with so many units: enough for 2,048 shares.
+pub(super) const FIRST: u128 = 4096;
+
+/// Lends to a single client, too.
+pub(super) fn config() -> Config {
+    Config { min_clients: 1, first_units: FIRST, ..Config::default() }
+}
+
 pub(super) fn coordinator() -> Coordinator {
-    Coordinator::new(Config { min_clients: 1, ..Config::default() }, 1)
+    Coordinator::new(config(), [1; 32])
 }
 
 pub(super) fn newcomer(session: u128, rate_hint: u64) -> Join {
@@ -33,6 +42,7 @@ pub(super) fn newcomer(session: u128, rate_hint: u64) -> Join {
         threads: 1,
         kinds: JobKind::ALL.to_vec(),
         rate_hint,
+        suspect: false,
     }
 }
 
@@ -48,8 +58,8 @@ pub(super) fn outcome(spec: &JobSpec, span: Span, share_bits: Option<u32>) -> Ou
     let JobSpec::Md5Search(search) = spec else {
         return Outcome::SumOfSquares(SumOfSquares::add_up(span));
     };
-    let share_bits = share_bits.unwrap();
     let target = search.puzzle().difficulty().bits();
+    let share_bits = share_bits.unwrap_or(target);
     let bits_of = |nonce| {
         let seed = search.space().seed(nonce).unwrap();
         search.puzzle().digest(&seed).unwrap().zero_bits()
@@ -69,17 +79,17 @@ pub(super) fn report(grant: &Grant, span: Span, last: bool) -> Report {
     Report { lease: grant.lease, epoch: grant.epoch, job: grant.job, span, outcome, last }
 }
 
-/// done + leased + free = whole, and no unit in two of them; for every job.
+/// confirmed + claimed + leased + free = whole, and no unit in two of them; for every job.
 pub(super) fn check_coverage(coordinator: &Coordinator) {
     for job in coordinator.jobs() {
         let coverage = coordinator.coverage(job.id).unwrap();
         let mut all = SpanSet::new();
-        let parts = coverage.done.iter().chain(coverage.leased).chain(coverage.free.iter());
-        for part in parts {
+        let sets = [&coverage.confirmed, &coverage.claimed, &coverage.leased, &coverage.free];
+        for part in sets.into_iter().flat_map(SpanSet::iter) {
             assert_eq!(all.insert(part), part.len(), "{part} of job {} is there twice", job.id);
         }
         assert_eq!(all, SpanSet::from(job.spec.whole()), "something of job {} is lost", job.id);
-        assert_eq!(job.done + job.leased + job.free, job.whole);
+        assert_eq!(job.confirmed + job.claimed + job.leased + job.free, job.whole);
     }
 }
 

@@ -5,12 +5,16 @@ use super::*;
 use crate::jobs::{JobResult, Md5Search};
 use std::sync::LazyLock;
 
-/// Zero bits of the first nonces of [`search`], hashed once for all simulations.
+/// Zero bits of the first nonces of [`search`] and of all of [`small_search`], hashed once for all
+/// simulations.
 const TABLE_LEN: u128 = 1 << 20;
-static ZERO_BITS: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let JobSpec::Md5Search(search) = search(20, 1) else { unreachable!() };
-    (0..TABLE_LEN).map(|nonce| zero_bits(&search, nonce)).collect()
-});
+static ZERO_BITS: LazyLock<Vec<u8>> = LazyLock::new(|| table(&search(20, 1), TABLE_LEN));
+static SMALL_ZERO_BITS: LazyLock<Vec<u8>> = LazyLock::new(|| table(&small_search(20, 1), 1 << 16));
+
+fn table(spec: &JobSpec, len: u128) -> Vec<u8> {
+    let JobSpec::Md5Search(search) = spec else { unreachable!() };
+    (0..len).map(|nonce| zero_bits(search, nonce)).collect()
+}
 
 fn zero_bits(search: &Md5Search, nonce: u128) -> u8 {
     let seed = search.space().seed(nonce).unwrap();
@@ -30,6 +34,10 @@ pub(super) enum Manner {
     PausesFrom(Duration, Duration),
     /// Searches the first part of every stretch and claims all of it.
     Searches(f64),
+    /// Takes all the leases that it can get and does nothing but to say that it is there.
+    Idle,
+    /// Reports one unit in every such time.
+    Drips(Duration),
 }
 
 /// A lease under work.
@@ -44,7 +52,7 @@ pub(super) struct SimClient {
     manner: Manner,
     rate: f64,
     leases: VecDeque<Work>,
-    /// Nonces that could have been searched since the last report.
+    /// Blocks that could have been hashed since the last report.
     credit: f64,
     requests: u64,
     reported: Duration,
@@ -58,6 +66,8 @@ impl SimClient {
         match self.manner {
             Manner::CrashesAt(at) if now >= at => return,
             Manner::PausesFrom(from, to) if (from..to).contains(&now) => return,
+            Manner::Idle => return self.idle(coordinator, now),
+            Manner::Drips(time) => return self.drip(coordinator, now, time),
             _ => {}
         }
         self.credit += self.rate * TICK.as_secs_f64();
@@ -68,12 +78,26 @@ impl SimClient {
             }
             return self.fetch(coordinator, now);
         };
-        let left = (work.end - work.done) as f64;
+        let left = (work.end - work.done) as f64 * work.grant.spec.unit_cost() as f64;
         if self.credit >= left || now >= self.reported + SECOND {
             self.report(coordinator, now);
         }
         if self.leases.len() < 2 && self.credit + self.rate * 2.0 > left {
             self.fetch(coordinator, now);
+        }
+    }
+
+    fn idle(&mut self, coordinator: &mut Coordinator, now: Duration) {
+        // Whatever it is told, it takes what it can get.
+        let _ = coordinator.heartbeat(now, self.id);
+        self.fetch(coordinator, now);
+    }
+
+    fn drip(&mut self, coordinator: &mut Coordinator, now: Duration, time: Duration) {
+        self.idle(coordinator, now);
+        if now >= self.reported + time {
+            self.credit = 1.0;
+            self.report(coordinator, now);
         }
     }
 
@@ -91,9 +115,10 @@ impl SimClient {
 
     fn report(&mut self, coordinator: &mut Coordinator, now: Duration) {
         let Some(work) = self.leases.front_mut() else { return };
-        let to = work.done.saturating_add(self.credit as u128).min(work.end);
+        let cost = work.grant.spec.unit_cost() as f64;
+        let to = work.done.saturating_add((self.credit / cost) as u128).min(work.end);
         let span = Span::new(work.done, to);
-        self.credit -= span.len() as f64;
+        self.credit -= span.len() as f64 * cost;
         self.reported = now;
         let searched = match self.manner {
             Manner::Searches(part) => span.split_at((span.len() as f64 * part) as u128).0,
@@ -134,15 +159,17 @@ impl SimClient {
 }
 
 /// As [`outcome`], out of the table.
-fn find(grant: &Grant, span: Span) -> Outcome {
+pub(super) fn find(grant: &Grant, span: Span) -> Outcome {
     let (JobSpec::Md5Search(search), Some(share_bits)) = (&grant.spec, grant.share_bits) else {
         return outcome(&grant.spec, span, None);
     };
-    assert!(span.end() <= TABLE_LEN, "the table is too short");
+    let small = grant.spec.whole() == small_search(1, 1).whole();
+    let table = if small { &*SMALL_ZERO_BITS } else { &*ZERO_BITS };
+    assert!(span.end() <= table.len() as u128, "the table is too short");
     let target = search.puzzle().difficulty().bits();
     let at_least = |bits: u32| {
         let units = span.start()..span.end();
-        units.filter(move |&n| u32::from(ZERO_BITS[n as usize]) >= bits).collect()
+        units.filter(move |&n| u32::from(table[n as usize]) >= bits).collect()
     };
     Outcome::Md5Search { hits: at_least(target), shares: at_least(share_bits) }
 }
@@ -156,8 +183,8 @@ pub(super) struct Sim {
 
 impl Sim {
     pub(super) fn new(clients: &[(f64, Manner)]) -> Self {
-        let config = Config { min_clients: clients.len(), ..Config::default() };
-        let mut coordinator = Coordinator::new(config, 3);
+        let config = Config { min_clients: clients.len(), ..config() };
+        let mut coordinator = Coordinator::new(config, [3; 32]);
         let clients = clients.iter().zip(1u128..).map(|(&(rate, manner), session)| {
             let join = newcomer(session, rate as u64);
             SimClient {
@@ -187,7 +214,7 @@ impl Sim {
             for event in events(&mut self.coordinator) {
                 self.clients.iter_mut().for_each(|client| client.hear(&event));
                 if let Event::Audit(audit) = &event {
-                    self.coordinator.audited(&audit.run());
+                    self.coordinator.audited(self.now, &audit.run());
                 }
             }
         }
@@ -234,8 +261,12 @@ fn a_solution_in_the_lease_of_a_crashed_client_is_found() {
     let status = sim.coordinator.job(job).unwrap();
     assert_eq!(status.ended.unwrap().1, JobEnd::Finished { winner: Some(sim.clients[1].id) });
     assert_eq!(status.solutions[0].nonce, Some(solution));
-    let done = sim.coordinator.coverage(job).unwrap().done;
-    assert!(done.covers(Span::new(0, solution)), "what the crashed client held was searched again");
+    let done = sim.coordinator.coverage(job).unwrap().confirmed;
+    let crashed_at = solution / 2;
+    assert!(
+        done.covers(Span::new(0, crashed_at)),
+        "what the crashed client held was searched again"
+    );
 }
 
 #[test]
@@ -275,7 +306,7 @@ fn those_who_search_a_part_are_found_out_and_their_spans_searched_again() {
         assert_eq!(honest.standing, Standing::Good);
         assert!(matches!(sim.clients[0].refused, Some(Refusal::Distrusted(_))));
         // Nothing is left that only the liar claims: what is done was done by the honest one.
-        let done = sim.coordinator.coverage(job).unwrap().done;
+        let done = sim.coordinator.coverage(job).unwrap().confirmed;
         assert_eq!(done.len(), honest.units, "{part}");
     }
 }

@@ -28,6 +28,7 @@ impl Hub {
             threads: 0,
             kinds: Vec::new(),
             rate_hint: 0,
+            suspect: false,
         };
         let now = self.began.elapsed();
         let joined = state.coordinator.join(now, join).map_err(|error| error.to_string())?;

@@ -8,8 +8,8 @@ mod guests;
 use super::grudges::Grudges;
 use super::lists;
 use super::market::{self, describe, spec_of};
-use super::random;
 use super::visitors::{Doorbell, Visitors};
+use super::{random, random_seed};
 use crate::coordinator::{
     Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, JobEnd, JobId, Join,
 };
@@ -100,7 +100,7 @@ impl Hub {
         let hub = Self {
             state: Mutex::new(State {
                 grudges: Grudges::new(config.grudge),
-                coordinator: Coordinator::new(config, random()),
+                coordinator: Coordinator::new(config, random_seed()),
                 visitors: Visitors::default(),
                 main_job: None,
                 closing: None,
@@ -226,7 +226,7 @@ impl Hub {
     }
 
     pub(super) fn audited(&self, result: &AuditResult) {
-        self.with(|coordinator, _| coordinator.audited(result));
+        self.with(|coordinator, now| coordinator.audited(now, result));
     }
 
     fn hello(
@@ -261,6 +261,7 @@ impl Hub {
             threads: hello.threads,
             kinds: hello.kinds,
             rate_hint: hello.rate_hint,
+            suspect: false,
         };
         match state.coordinator.join(now, join) {
             Ok(joined) => {

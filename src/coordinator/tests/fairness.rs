@@ -1,0 +1,158 @@
+//! Clients that hold what they do not search, jobs that cost more than others, and those who wait.
+
+use super::sim::{Manner, Sim};
+use super::*;
+use crate::jobs::JobResult;
+
+/// How long the honest part of a team needs for a finite job, and whether it ends.
+fn time_of(team: &[(f64, Manner)], spec: &JobSpec) -> Duration {
+    let mut sim = Sim::new(team);
+    let job = sim.coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
+    assert!(sim.run(600 * SECOND), "{team:?}");
+    match spec {
+        JobSpec::Md5Search(_) => {
+            assert_eq!(sim.coordinator.job(job).unwrap().ended.unwrap().1, JobEnd::Exhausted);
+        }
+        JobSpec::SumOfSquares(sum) => {
+            let expected = JobResult::SumOfSquares(SumOfSquares::add_up(sum.whole()));
+            assert_eq!(sim.coordinator.result(job), Some(expected));
+        }
+    }
+    sim.now
+}
+
+#[test]
+fn idle_and_dripping_clients_cost_the_honest_a_few_seconds_at_most() {
+    let honest = (2_000.0, Manner::Honest);
+    let idle = (1e15, Manner::Idle);
+    let drip = (1e15, Manner::Drips(8 * SECOND));
+    let fast_drip = (1e15, Manner::Drips(SECOND));
+    for spec in [small_search(40, 1), sum(1, 60_000)] {
+        let alone = time_of(&[honest], &spec);
+        for team in [
+            vec![honest, idle],
+            vec![idle, honest],
+            vec![honest, drip],
+            vec![fast_drip, honest],
+            vec![idle, idle, drip, fast_drip, idle, honest],
+        ] {
+            let together = time_of(&team, &spec);
+            let most = alone.mul_f64(1.2) + 5 * SECOND;
+            assert!(together <= most, "{together:?}, alone {alone:?}: {team:?} {spec}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_has_proved_itself_and_falls_silent_costs_a_few_seconds_too() {
+    let spec = small_search(40, 1);
+    let honest = (2_000.0, Manner::Honest);
+    let alone = time_of(&[honest], &spec);
+    for silent in [5, 12, 18] {
+        let team = [honest, (2_000.0, Manner::CrashesAt(silent * SECOND))];
+        let together = time_of(&team, &spec);
+        assert!(together <= alone.mul_f64(1.2) + 5 * SECOND, "{together:?}, alone {alone:?}");
+    }
+}
+
+#[test]
+fn the_first_to_confirm_a_span_that_is_lent_twice_has_done_it() {
+    for late_one_first in [true, false] {
+        let mut coordinator = coordinator();
+        let [slow, quick] = [1, 2]
+            .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client);
+        let spec = sum(1, FIRST);
+        let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
+        let first = lease(coordinator.request(Duration::ZERO, slow, 1).unwrap());
+        assert_eq!(first.span.len(), FIRST);
+        // Not before its time.
+        let early = coordinator.request(SECOND / 2, quick, 1).unwrap();
+        assert!(matches!(early, Assignment::Wait(_)), "{early:?}");
+        let second = lease(coordinator.request(2 * SECOND, quick, 1).unwrap());
+        assert_eq!(second.span, first.span);
+        check_coverage(&coordinator);
+        let (front, back) = first.span.split_at(1000);
+        if late_one_first {
+            // Where outcomes cannot be divided, not in pieces.
+            let verdict = coordinator.report(3 * SECOND, slow, &report(&first, front, false));
+            assert_eq!(verdict.unwrap().counted, 0);
+            let verdict = coordinator.report(3 * SECOND, slow, &report(&first, first.span, false));
+            assert_eq!(verdict.unwrap().counted, FIRST);
+            let verdict = coordinator.report(3 * SECOND, quick, &report(&second, front, false));
+            let verdict = verdict.unwrap();
+            assert_eq!((verdict.counted, verdict.lease), (0, LeaseState::Over));
+        } else {
+            coordinator.report(3 * SECOND, quick, &report(&second, front, false)).unwrap();
+            let verdict = coordinator.report(3 * SECOND, slow, &report(&first, first.span, false));
+            let verdict = verdict.unwrap();
+            let held = LeaseState::Held { done: front.end(), end: first.span.end() };
+            assert_eq!((verdict.counted, verdict.lease), (0, held), "told where to go on");
+            coordinator.report(3 * SECOND, quick, &report(&second, back, false)).unwrap();
+        }
+        check_coverage(&coordinator);
+        let status = coordinator.job(job).unwrap();
+        assert_eq!((status.confirmed, status.ended.is_some()), (FIRST, true));
+        let expected = JobResult::SumOfSquares(SumOfSquares::add_up(spec.whole()));
+        assert_eq!(coordinator.result(job), Some(expected));
+        let units = [slow, quick].map(|client| coordinator.client(client).unwrap().units);
+        assert_eq!(units[0] + units[1], FIRST, "{units:?}");
+    }
+}
+
+/// Seconds that clients have worked on a job in the simulation, in blocks of MD5.
+fn blocks(sim: &Sim, job: JobId) -> u128 {
+    let status = sim.coordinator.job(job).unwrap();
+    (status.confirmed + status.claimed) * u128::from(status.spec.unit_cost())
+}
+
+#[test]
+fn jobs_of_unlike_cost_get_half_of_the_time_each() {
+    for clients in [1, 3] {
+        let team = vec![(3_000.0, Manner::Honest); clients];
+        let mut sim = Sim::new(&team);
+        let cheap = sim.coordinator.submit(Duration::ZERO, 1, search(60, 1), 1).unwrap();
+        sim.run(40 * SECOND);
+        let dear = sim.coordinator.submit(sim.now, 2, long_search(60), 1).unwrap();
+        sim.run(sim.now + 10 * SECOND);
+        // From ten seconds after it came each has half of the time.
+        let before = [cheap, dear].map(|job| blocks(&sim, job));
+        sim.run(sim.now + 10 * SECOND);
+        let after = [cheap, dear].map(|job| blocks(&sim, job));
+        let [cheap, dear] = [after[0] - before[0], after[1] - before[1]].map(|n| n as f64);
+        let share = dear / (cheap + dear);
+        assert!((0.4..0.6).contains(&share), "{share} of the time, {clients} clients");
+    }
+}
+
+#[test]
+fn those_who_wait_longest_are_woken_first() {
+    let mut coordinator = coordinator();
+    let clients: Vec<ClientId> = (0..6)
+        .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client)
+        .collect();
+    let order = [3, 0, 5, 1, 4, 2].map(|place| clients[place]);
+    for round in 1..3 {
+        for &client in &order {
+            // Asking again loses nobody its place.
+            let answer = coordinator.request(SECOND * round, client, 1).unwrap();
+            assert!(matches!(answer, Assignment::Wait(_)));
+        }
+    }
+    events(&mut coordinator);
+    coordinator.submit(3 * SECOND, 1, search(40, 1), 1).unwrap();
+    let woken: Vec<ClientId> = events(&mut coordinator)
+        .into_iter()
+        .filter_map(|event| if let Event::Wake(client) = event { Some(client) } else { None })
+        .collect();
+    assert_eq!(woken, order);
+}
+
+#[test]
+fn strangers_who_only_hold_keep_nobody_waiting_in_the_tail() {
+    // As many as there are seconds: each would stall the end for a while if it could.
+    let mut team = vec![(1e12, Manner::Idle); 40];
+    team.push((4_000.0, Manner::Honest));
+    let alone = time_of(&[(4_000.0, Manner::Honest)], &small_search(40, 1));
+    let together = time_of(&team, &small_search(40, 1));
+    assert!(together <= alone.mul_f64(1.2) + 5 * SECOND, "{together:?}, alone {alone:?}");
+}
