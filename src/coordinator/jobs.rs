@@ -57,7 +57,7 @@ impl Coordinator {
         let end = if entry.job.still_wanted() > 0 {
             JobEnd::Exhausted
         } else {
-            let winner = entry.job.solutions().last().map(|last| ClientId(last.client));
+            let winner = entry.job.last_finder().map(ClientId);
             JobEnd::Finished { winner }
         };
         self.end_job(now, job, end);

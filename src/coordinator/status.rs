@@ -1,4 +1,7 @@
 //! What can be asked: totals, jobs, clients. Copies, made on demand; never part of the hot path.
+//!
+//! Strangers may ask too, so a summary costs the same whatever its job has come to; what grows with
+//! a job ([`Coordinator::solutions`], [`Coordinator::coverage`]) is fetched apart.
 
 use super::client::Client;
 use super::entry::Entry;
@@ -23,7 +26,7 @@ pub struct Totals {
     pub search_rate: u128,
 }
 
-/// One job.
+/// One job, in short.
 #[derive(Clone, Debug)]
 pub struct JobStatus {
     /// Its number.
@@ -48,8 +51,8 @@ pub struct JobStatus {
     pub leases: usize,
     /// Chance that a solution was among what is done; `None` for other kinds.
     pub chance: Option<f64>,
-    /// Verified solutions, in the order in which they were found.
-    pub solutions: Vec<Solution>,
+    /// Verified solutions; [`Coordinator::solutions`] has them.
+    pub solutions: u32,
 }
 
 /// The exact coverage of a job.
@@ -131,7 +134,20 @@ impl Coordinator {
         self.jobs.find(id).map(|entry| status_of(id, entry))
     }
 
-    /// What a job has come to so far, or in the end.
+    /// At most `most` solutions of a job from the `offset`th on: in the order of their nonces, then
+    /// those without one. Each costs a digest.
+    pub fn solutions(&self, id: JobId, offset: usize, most: usize) -> Vec<Solution> {
+        let entry = self.jobs.find(id);
+        entry.into_iter().flat_map(|entry| entry.job.solutions(offset)).take(most).collect()
+    }
+
+    /// The seeds of these solutions; each costs its spelling, and only when it is taken.
+    pub fn seeds(&self, id: JobId, offset: usize) -> impl Iterator<Item = String> {
+        let entry = self.jobs.find(id);
+        entry.into_iter().flat_map(move |entry| entry.job.seeds(offset))
+    }
+
+    /// What a job has come to so far, or in the end, with every solution.
     pub fn result(&self, id: JobId) -> Option<JobResult> {
         self.jobs.find(id).map(|entry| entry.job.result(&entry.done))
     }
@@ -178,7 +194,7 @@ fn status_of(id: JobId, entry: &Entry) -> JobStatus {
         free: entry.free.len(),
         leases: entry.due.len(),
         chance: spec.chance(entry.done.len()),
-        solutions: entry.job.solutions().to_vec(),
+        solutions: entry.job.solution_count(),
     }
 }
 

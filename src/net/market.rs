@@ -173,11 +173,10 @@ pub(super) fn over(coordinator: &Coordinator, job: JobId, end: JobEnd) -> proto:
         JobEnd::Finished { winner: Some(winner) } => winner.0,
         _ => 0,
     };
-    let solutions = coordinator.job(job).map(|status| status.solutions).unwrap_or_default();
     proto::Over {
         job: job.0,
         end: Some(end_of(end)),
         winner,
-        seed: solutions.last().map(|solution| solution.seed.clone()).unwrap_or_default(),
+        seed: coordinator.seeds(job, 0).next().unwrap_or_default(),
     }
 }

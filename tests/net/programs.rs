@@ -287,6 +287,7 @@ fn what_cannot_work_is_one_clear_error() {
         (SERVER, &["3", "AB", "--team", "4", "--port", "5"], "cannot be used with"),
         (SERVER, &["--bits", "12", "AB", "--classic"], "whole zero bytes"),
         (SERVER, &["3", "AB", "--solutions", "0"], "solutions"),
+        (SERVER, &["3", "AB", "--solutions", "129", "--classic"], "up to 128"),
         (CLIENT, &[], "HOST"),
         (CLIENT, &["host:x"], "is no port"),
         (CLIENT, &["host", "--transport", "pigeon"], "pigeon"),

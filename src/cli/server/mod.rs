@@ -7,7 +7,7 @@ use super::net_args::{interrupted, runtime, seconds};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
 use crate::coordinator::Config;
 use crate::cpu::Cpu;
-use crate::jobs::{JobSpec, Md5Search};
+use crate::jobs::{JobSpec, MAX_OUTSIDE, Md5Search};
 use crate::net::classic::Problem;
 use crate::net::server::{Server, bind, listen};
 use crate::net::{DEFAULT_PORT, team_port};
@@ -150,6 +150,10 @@ impl ServerArgs {
     fn problem(&self, puzzle: Option<&Puzzle>) -> Result<Option<Problem>, Failure> {
         match (self.classic, puzzle) {
             (false, _) => Ok(None),
+            (true, Some(_)) if self.solutions > MAX_OUTSIDE => Err(Failure::usage(anyhow!(
+                "--classic takes --solutions up to {MAX_OUTSIDE}: no more seeds of old clients \
+                 are kept"
+            ))),
             (true, Some(puzzle)) => {
                 let problem = Problem::new(puzzle);
                 problem.map(Some).map_err(|text| Failure::usage(anyhow!(text)))

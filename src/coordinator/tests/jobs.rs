@@ -1,7 +1,7 @@
 //! Jobs come, take turns, and end.
 
 use super::*;
-use crate::jobs::{Claim, Job, JobResult};
+use crate::jobs::{Claim, Job, JobResult, MAX_HITS, MAX_WANTED, MOST_BYTES};
 
 fn hits(grant: &Grant, hits: Vec<u128>) -> Report {
     let span = Span::new(grant.span.start(), grant.span.start());
@@ -182,4 +182,36 @@ fn ended_jobs_are_kept_for_a_while_and_new_ones_are_limited() {
     let jobs = coordinator.jobs();
     assert_eq!(jobs.len(), 256);
     assert_eq!(jobs[0].id, JobId(45), "the oldest are forgotten");
+}
+
+#[test]
+fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 1, search(0, MAX_WANTED), 1).unwrap();
+    let bytes = |coordinator: &Coordinator| {
+        coordinator.jobs.find(job).map_or(0, |entry| entry.job.solution_bytes())
+    };
+    let mut solutions = 0;
+    // Each twice, and more than are wanted.
+    for round in 0..4 * u128::from(MAX_WANTED) / MAX_HITS as u128 {
+        let from = round / 2 * MAX_HITS as u128;
+        let outcome = Outcome::Md5Search {
+            hits: (from..from + MAX_HITS as u128).collect(),
+            shares: Vec::new(),
+        };
+        let (lease, epoch, span) = (LeaseId(0), Epoch(0), Span::new(from, from));
+        let report = Report { lease, epoch, job, span, outcome, last: false };
+        solutions += coordinator.report(SECOND, client, &report).unwrap().solutions;
+        events(&mut coordinator);
+        assert!(bytes(&coordinator) <= MOST_BYTES, "{} bytes", bytes(&coordinator));
+    }
+    assert_eq!((solutions, coordinator.job(job).unwrap().solutions), (MAX_WANTED, MAX_WANTED));
+    // A page is as long as was asked for, and the summary holds none of it.
+    let page: Vec<_> = coordinator.solutions(job, 990, 5).iter().map(|s| s.nonce).collect();
+    assert_eq!(page, [990, 991, 992, 993, 994].map(Some));
+    assert_eq!(coordinator.solutions(job, 990, 50).len(), 10);
+    assert_eq!(coordinator.seeds(job, 999).collect::<Vec<_>>(), ["3e7"]);
+    assert_eq!(coordinator.seeds(job, usize::MAX).count(), 0);
+    assert!(size_of::<JobStatus>() < 512);
 }
