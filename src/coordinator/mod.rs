@@ -25,6 +25,7 @@ mod event;
 mod jobs;
 mod lease;
 mod pace;
+mod places;
 mod report;
 mod status;
 mod trust;
@@ -35,7 +36,8 @@ pub use event::{
     Assignment, Audit, AuditResult, ClientId, Departure, Epoch, Event, Grant, Held, JobEnd, JobId,
     Join, Joined, LeaseId, LeaseState, Refusal, Report, Verdict,
 };
-pub use jobs::SubmitError;
+pub use jobs::{CancelError, SubmitError};
+pub use places::Submitter;
 pub use status::{ClientStatus, Coverage, JobStatus, Totals};
 pub use trust::{Reason, Standing};
 

@@ -215,3 +215,59 @@ fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
     assert_eq!(coordinator.seeds(job, usize::MAX).count(), 0);
     assert!(size_of::<JobStatus>() < 512);
 }
+
+fn network(address: &str) -> Submitter {
+    Submitter::Network(address.parse().unwrap())
+}
+
+#[test]
+fn nobody_elsewhere_ends_what_is_not_theirs() {
+    let mut coordinator = coordinator();
+    let (near, far) = (network("192.0.2.1"), network("192.0.2.2"));
+    let mut submit = |submitter, key| {
+        let spec = search(40, 1);
+        coordinator.submit_as(Duration::ZERO, submitter, key, spec, 1).unwrap()
+    };
+    let [main, here, nears, fars] =
+        [(Submitter::Server, 1), (Submitter::Here, 2), (near, 3), (far, 4)]
+            .map(|(s, k)| submit(s, k));
+    for job in [main, here, nears] {
+        let refused = coordinator.cancel_as(SECOND, far, job);
+        assert_eq!(refused, Err(CancelError::NotYours(job)));
+        assert_eq!(coordinator.job(job).unwrap().ended, None);
+    }
+    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Ok(()));
+    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Err(CancelError::Unknown(fars)));
+    for job in [main, here, nears] {
+        assert_eq!(coordinator.cancel_as(SECOND, Submitter::Here, job), Ok(()));
+    }
+}
+
+#[test]
+fn one_network_fills_no_places_but_its_own_and_evicts_no_result() {
+    let mut coordinator = coordinator();
+    let (liar, other) = (network("192.0.2.1"), network("192.0.2.2"));
+    let mut key = 0;
+    let mut submit = |coordinator: &mut Coordinator, submitter| {
+        key += 1;
+        coordinator.submit_as(Duration::ZERO, submitter, key, search(40, 1), 1)
+    };
+    let main = submit(&mut coordinator, Submitter::Server).unwrap();
+    let kept = [Submitter::Here, other].map(|submitter| {
+        let job = submit(&mut coordinator, submitter).unwrap();
+        coordinator.cancel(SECOND, job);
+        job
+    });
+    coordinator.cancel(SECOND, main);
+    for _ in 0..600 {
+        let job = submit(&mut coordinator, liar).unwrap();
+        assert_eq!(coordinator.cancel_as(SECOND, liar, job), Ok(()));
+    }
+    assert!([main, kept[0], kept[1]].iter().all(|&job| coordinator.job(job).is_some()));
+    assert_eq!(coordinator.jobs().len(), 1 + 256);
+    let full = (0..).find(|_| submit(&mut coordinator, liar).is_err()).unwrap();
+    assert_eq!(full, 62);
+    assert_eq!(submit(&mut coordinator, liar), Err(SubmitError::TooManyOfYours));
+    assert!(submit(&mut coordinator, other).is_ok());
+    assert!(submit(&mut coordinator, Submitter::Here).is_ok());
+}
