@@ -148,6 +148,7 @@ fn join(coordinator: &mut Coordinator, session: u64) -> ClientId {
         threads: 1,
         kinds: JobKind::ALL.to_vec(),
         rate_hint: 200,
+        suspect: false,
     };
     coordinator.join(Duration::ZERO, join).expect("room for a client").client
 }

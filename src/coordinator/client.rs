@@ -18,6 +18,8 @@ pub(super) struct Client {
     pub(super) address: Box<str>,
     pub(super) backend: Box<str>,
     pub(super) threads: u32,
+    /// Others have lied from where it is: it must prove more than usual.
+    pub(super) suspect: bool,
     kinds: [bool; JobKind::ALL.len()],
     pub(super) joined: Duration,
     pub(super) last_seen: Duration,
@@ -55,6 +57,7 @@ impl Client {
             address: for_people(&join.address),
             backend: for_people(&join.backend),
             threads: join.threads,
+            suspect: join.suspect,
             kinds,
             joined: now,
             last_seen: now,

@@ -56,6 +56,8 @@ pub struct Join {
     pub kinds: Vec<JobKind>,
     /// Its own estimate of nonces a second, 0 if it has none: decides the first lease only.
     pub rate_hint: u64,
+    /// Whether others have lied from where it is: then it must prove more than usual.
+    pub suspect: bool,
 }
 
 /// The answer to a join.

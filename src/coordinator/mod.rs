@@ -18,6 +18,7 @@
 //! a job, which must tell all its holders, take longer.
 
 mod audit;
+mod ban;
 mod client;
 mod config;
 mod entry;

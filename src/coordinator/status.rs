@@ -99,6 +99,8 @@ pub struct ClientStatus {
     pub false_claims: u32,
     /// Whether and why not it is trusted.
     pub standing: Standing,
+    /// Whether others have lied from where it is.
+    pub suspect: bool,
 }
 
 impl Coordinator {
@@ -216,5 +218,6 @@ fn client_status(id: ClientId, client: &Client) -> ClientStatus {
         proved_rate: pace.proved_rate(),
         false_claims: client.trust.false_claims(),
         standing: client.trust.standing(),
+        suspect: client.suspect,
     }
 }

@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_title_is_short_whatever_the_string() {
-        let puzzle = samples::puzzle_of("ab".repeat(5_000));
+        let puzzle = samples::puzzle_of("ab".repeat(5_000), 128);
         let search = Md5Search::new(&puzzle, Layout::Counting, 1).unwrap();
         let spec = JobSpec::Md5Search(search);
         let (whole, title) = (spec.to_string(), spec.title(100));

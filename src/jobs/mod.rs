@@ -398,9 +398,9 @@ pub(crate) mod samples {
         JobSpec::Md5Search(Md5Search::new(&puzzle, Layout::Counting, wanted).unwrap())
     }
 
-    /// A hopeless puzzle of this string.
-    pub(crate) fn puzzle_of(string: String) -> Puzzle {
-        Puzzle::new(string, Difficulty::from_bits(128).unwrap(), Encoding::Text).unwrap()
+    /// A puzzle of this string.
+    pub(crate) fn puzzle_of(string: String, bits: u32) -> Puzzle {
+        Puzzle::new(string, Difficulty::from_bits(bits).unwrap(), Encoding::Text).unwrap()
     }
 
     /// A hopeless search whose string leaves room for one word of seed: few enough nonces for a

@@ -1,11 +1,13 @@
-//! Jobs and clients as lines of lists, a page at a time.
+//! Jobs, clients and bans as lines of lists, a page at a time.
 
+use super::bans::Bans;
 use super::hub::refused;
 use crate::coordinator::{ClientId, ClientStatus, Coordinator, JobEnd, JobId, JobStatus, Standing};
 use crate::jobs::{JobKind, JobResult, JobSpec};
 use crate::proto::{
     Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, Reason, State, cleaned,
 };
+use std::time::Duration;
 
 /// Lines of a page that fit a datagram at their largest, with a notice beside them.
 const LINES_PER_DATAGRAM: usize = 2;
@@ -45,6 +47,14 @@ pub(super) fn clients(coordinator: &Coordinator, offset: u32, roomy: bool) -> An
     let mut page = coordinator.clients_from(ClientId(offset.into()), most + 1);
     let next = next(most, &mut page, |status| status.id.0);
     Answer::Clients(page.iter().map(client_line).collect(), next)
+}
+
+/// From the ban with number `offset` on.
+pub(super) fn bans(bans: &Bans, offset: u32, roomy: bool, now: Duration) -> Answer {
+    let most = per_page(roomy);
+    let mut page = bans.page(offset, most + 1, now);
+    let next = next(most, &mut page, |&(number, _)| number.into());
+    Answer::Bans(page.into_iter().map(|(_, line)| line).collect(), next)
 }
 
 /// Cuts a page to `most` lines; the number at which the next one begins (0: nowhere).
@@ -111,6 +121,7 @@ fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: us
 
 fn client_line(status: &ClientStatus) -> ClientLine {
     let standing = match status.standing {
+        Standing::Good if status.suspect => "good, suspect address".to_owned(),
         Standing::Good => "good".to_owned(),
         Standing::Distrusted(reason) => format!("distrusted: {reason}"),
         Standing::Banned(reason) => format!("banned: {reason}"),

@@ -3,7 +3,7 @@
 use super::hub::refused;
 use crate::coordinator::{
     ClientId, Coordinator, Epoch, Grant, Held, JobEnd, JobId, LeaseId, LeaseState, Refusal, Report,
-    Verdict,
+    Submitter, Verdict,
 };
 use crate::jobs::{JobKind, JobSpec, Md5Search, Outcome, SumOfSquares};
 use crate::proto::{self, Answer, MAX_PART_DIGITS, Md5Part, Progress, Reason, Squares, Work};
@@ -57,10 +57,12 @@ pub(super) fn work_of(spec: &JobSpec, offset: usize, most: usize) -> Work {
 pub(super) fn submit(
     coordinator: &mut Coordinator,
     now: Duration,
+    submitter: Submitter,
     submit: proto::Submit,
     spec: JobSpec,
 ) -> Answer {
-    match coordinator.submit(now, u128::from_be_bytes(submit.key), spec, submit.priority) {
+    let (key, priority) = (u128::from_be_bytes(submit.key), submit.priority);
+    match coordinator.submit_as(now, submitter, key, spec, priority) {
         Ok(job) => Answer::Submitted { job: job.0, server: coordinator.instance() },
         Err(error) => refused(Reason::Full, &error.to_string()),
     }

@@ -24,6 +24,7 @@ fn with_client() -> (Coordinator, ClientId) {
         threads: 1,
         kinds: JobKind::ALL.to_vec(),
         rate_hint: 100_000_000,
+        suspect: false,
     };
     let client = coordinator.join(Duration::ZERO, join).unwrap().client;
     (coordinator, client)

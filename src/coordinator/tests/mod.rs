@@ -33,6 +33,7 @@ pub(super) fn newcomer(session: u128, rate_hint: u64) -> Join {
         threads: 1,
         kinds: JobKind::ALL.to_vec(),
         rate_hint,
+        suspect: false,
     }
 }
 
