@@ -90,9 +90,11 @@ impl FromStr for Party {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        match (word.parse(), word.parse()) {
+        // As it is displayed.
+        let address = word.strip_suffix("/64").filter(|word| word.contains(':')).unwrap_or(word);
+        match (word.parse(), address.parse::<IpAddr>()) {
             (Ok(client), _) if client > 0 => Ok(Self::Client(client)),
-            (_, Ok(address)) => Ok(Self::Address(address)),
+            (_, Ok(address)) => Ok(Self::Address(address.to_canonical())),
             _ => Err(format!("{word:?} is neither an IP address nor the number of a client")),
         }
     }
@@ -101,7 +103,8 @@ impl FromStr for Party {
 impl fmt::Display for Party {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(address) => address.fmt(f),
+            Self::Address(IpAddr::V6(address)) => write!(f, "{address}/64"),
+            Self::Address(IpAddr::V4(address)) => address.fmt(f),
             Self::Client(client) => write!(f, "client {client}"),
         }
     }

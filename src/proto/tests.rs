@@ -376,10 +376,14 @@ fn a_party_is_an_address_or_a_client() {
         ("7", Party::Client(7)),
         ("192.0.2.1", Party::Address("192.0.2.1".parse().unwrap())),
         ("2001:db8::1", Party::Address("2001:db8::1".parse().unwrap())),
+        ("2001:db8::/64", Party::Address("2001:db8::".parse().unwrap())),
+        ("::ffff:192.0.2.1", Party::Address("192.0.2.1".parse().unwrap())),
     ] {
         assert_eq!(word.parse(), Ok(party));
     }
-    for word in ["", "0", "-1", "client", "192.0.2", "192.0.2.1:5", "[::1]"] {
+    assert_eq!(Party::Address("2001:db8::".parse().unwrap()).to_string(), "2001:db8::/64");
+    for word in ["", "0", "-1", "client", "192.0.2", "192.0.2.1:5", "[::1]", "1/64", "192.0.2.1/64"]
+    {
         assert!(word.parse::<Party>().is_err(), "{word}");
     }
     // Field 27, a ban without anyone or of what is no address.
