@@ -37,6 +37,7 @@ pub struct Config {
     /// A client that says nothing for this long is gone. Longer than a reconnect.
     pub client_timeout: Duration,
     /// A client without trust that says nothing for this long is forgotten, and with it the reason.
+    /// Its address is suspect for as long.
     pub grudge: Duration,
     /// When there is no work, ask again after this.
     pub retry_after: Duration,
