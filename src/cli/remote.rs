@@ -1,4 +1,18 @@
-//! `seedrush submit|jobs|status|cancel|clients`: jobs on a server, from any machine.
+//! `seedrush submit|jobs|status|cancel|clients|ban|unban|bans`: what is asked of a server.
+//!
+//! Lists are for every machine; the rest, unless the server is open to all, for its own.
+
+/// What the server answers; leaves the function with the exit code where it does not.
+macro_rules! ask {
+    ($result:expr) => {
+        match unless($result.await)? {
+            Ok(value) => value,
+            Err(code) => return Ok(code),
+        }
+    };
+}
+
+mod bans;
 
 use super::net_args::{RouteArgs, runtime};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
@@ -8,6 +22,7 @@ use crate::net::admin::{Admin, AdminError, fits_datagram};
 use crate::net::link::{Route, Target, Transport};
 use crate::proto::{ClientLine, JobLine, Md5Part, Squares, State, Work};
 use anyhow::anyhow;
+use bans::PartyArgs;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -24,15 +39,29 @@ const SILENCE: Duration = Duration::from_secs(2);
 #[derive(Subcommand, Debug)]
 pub enum RemoteCommand {
     /// Gives a server a job and waits for its result
+    ///
+    /// From the server's own machine, or from any if the server was started with --open.
     Submit(SubmitArgs),
     /// Lists the jobs of a server
     Jobs(ServerArgs),
     /// Shows how a job stands
     Status(JobArgs),
     /// Ends a job
+    ///
+    /// From the server's own machine, or, if the server was started with --open, from where the job
+    /// was submitted.
     Cancel(JobArgs),
     /// Lists the clients of a server, what they do and how far they are trusted
     Clients(ServerArgs),
+    /// Turns an address or a client away from a server
+    ///
+    /// Clients that are there get no more work, and what they hold goes to others. Only from the
+    /// server's own machine.
+    Ban(PartyArgs),
+    /// Lets an address or a client in again, also one that the server itself did not trust any more
+    Unban(PartyArgs),
+    /// Lists who is banned, for how long, and how often they came
+    Bans(ServerArgs),
 }
 
 /// Which server, and how to say what it says. Global, so that `submit` takes it before and behind
@@ -107,7 +136,8 @@ struct Terms {
     #[arg(long, global = true)]
     detach: bool,
 
-    /// 1 to 100: a job of priority 2 gets twice as many leases as one of priority 1
+    /// 1 to 100: a job of priority 2 gets twice as many leases as one of priority 1; above 1 only
+    /// from the server's own machine
     #[arg(long, global = true, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     priority: u32,
 }
@@ -124,6 +154,9 @@ pub fn run(command: &RemoteCommand) -> Result<ExitCode, Failure> {
             RemoteCommand::Status(args) => status(args).await,
             RemoteCommand::Cancel(args) => cancel(args).await,
             RemoteCommand::Clients(server) => clients(server).await,
+            RemoteCommand::Ban(args) => bans::ban(args).await,
+            RemoteCommand::Unban(args) => bans::unban(args).await,
+            RemoteCommand::Bans(server) => bans::list(server).await,
         }
     })
 }
@@ -168,15 +201,6 @@ fn unless<T>(result: Result<T, AdminError>) -> Result<Result<T, ExitCode>, Failu
             Err(Failure::Work(error.into()))
         }
     }
-}
-
-macro_rules! ask {
-    ($result:expr) => {
-        match unless($result.await)? {
-            Ok(value) => value,
-            Err(code) => return Ok(code),
-        }
-    };
 }
 
 async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {

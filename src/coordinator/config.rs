@@ -8,7 +8,7 @@ pub const MAX_NAME: usize = 64;
 /// False hits and shares after which a client is banned. One could be a flipped bit.
 pub const MAX_FALSE_CLAIMS: u32 = 3;
 
-/// Jobs that are kept after their end for those who ask for the result.
+/// Jobs that are kept after their end for those who ask for the result. `places` says whose.
 pub(super) const KEPT_ENDED_JOBS: usize = 256;
 
 /// Highest priority of a job; the lowest is 1.
@@ -63,6 +63,7 @@ pub struct Config {
     /// A client that says nothing for this long is gone. Longer than a reconnect.
     pub client_timeout: Duration,
     /// A client without trust that says nothing for this long is forgotten, and with it the reason.
+    /// Its address is suspect for as long.
     pub grudge: Duration,
     /// When there is no work, ask again after this.
     pub retry_after: Duration,
@@ -72,7 +73,7 @@ pub struct Config {
     pub leases_per_client: usize,
     /// Clients at once.
     pub max_clients: usize,
-    /// Jobs at once that have not ended.
+    /// Jobs at once that have not ended; `places` says how many of them a network may have.
     pub max_jobs: usize,
     /// Leases of a new client that are all audited; after as many good ones, every
     /// `audit_one_in`th.

@@ -2,11 +2,12 @@
 
 use super::coverage::Coverage;
 use super::event::{ClientId, JobEnd, JobId, JobState, LeaseId};
+use super::places::{Places, Submitter};
 use crate::jobs::{Job, JobKind, JobSpec};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::config::{KEPT_ENDED_JOBS, MAX_PRIORITY};
+use super::config::MAX_PRIORITY;
 
 /// A job and its coverage.
 #[derive(Clone, Debug)]
@@ -14,6 +15,7 @@ pub(super) struct Entry {
     pub(super) job: Job,
     /// The submitter's key, so that a repeated submission is the same job.
     pub(super) key: u128,
+    pub(super) submitter: Submitter,
     pub(super) priority: u32,
     pub(super) submitted: Duration,
     pub(super) ended: Option<(Duration, JobEnd)>,
@@ -53,7 +55,7 @@ pub(super) struct JobTable {
     active: BTreeSet<JobId>,
     /// Jobs with something free, by the time of clients that they have had.
     queue: BTreeSet<(u64, JobId)>,
-    ended: VecDeque<JobId>,
+    places: Places,
     /// The pass of the last turn: where jobs that come, or come back, begin.
     now: u64,
     last: u64,
@@ -66,13 +68,16 @@ impl JobTable {
         key: u128,
         spec: JobSpec,
         priority: u32,
+        submitter: Submitter,
     ) -> JobId {
+        self.places.begin(submitter);
         self.last += 1;
         let id = JobId(self.last);
         let coverage = Coverage::new(spec.whole());
         let entry = Entry {
             job: Job::new(spec),
             key,
+            submitter,
             priority: priority.clamp(1, MAX_PRIORITY),
             submitted: now,
             ended: None,
@@ -178,18 +183,21 @@ impl JobTable {
         new
     }
 
-    /// Marks a job as ended. The oldest of too many ended jobs is forgotten.
+    /// Whether `submitter` may have one more job under way, of `most` in all.
+    pub(super) fn has_room(&self, submitter: Submitter, most: usize) -> bool {
+        self.places.has_room(submitter, most)
+    }
+
+    /// Marks a job as ended. Of too many ended jobs one is forgotten.
     pub(super) fn end(&mut self, now: Duration, id: JobId, end: JobEnd) {
         let Some(entry) = self.jobs.get_mut(&id) else { return };
         entry.ended = Some((now, end));
+        let submitter = entry.submitter;
         self.active.remove(&id);
         self.requeue(id);
-        self.ended.push_back(id);
-        if self.ended.len() > KEPT_ENDED_JOBS {
-            let oldest = self.ended.pop_front();
-            if let Some(entry) = oldest.and_then(|oldest| self.jobs.remove(&oldest)) {
-                self.keys.remove(&entry.key);
-            }
+        let forgotten = self.places.end(submitter, id);
+        if let Some(entry) = forgotten.and_then(|id| self.jobs.remove(&id)) {
+            self.keys.remove(&entry.key);
         }
     }
 }

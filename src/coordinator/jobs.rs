@@ -1,6 +1,7 @@
 //! Jobs come and go.
 
 use super::event::{ClientId, Event, JobEnd, JobId};
+use super::places::Submitter;
 use super::{Coordinator, Duration};
 use crate::jobs::JobSpec;
 
@@ -10,12 +11,58 @@ pub enum SubmitError {
     /// There are too many.
     #[error("the server has as many jobs as it takes")]
     TooMany,
+    /// There are too many of this network, or of all networks.
+    #[error("the server has as many jobs as it takes from your network: wait until one has ended")]
+    TooManyOfYours,
+}
+
+/// Why a job is not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CancelError {
+    /// There is none, or it has ended.
+    #[error("there is no job {0} that could be ended")]
+    Unknown(JobId),
+    /// It is another's.
+    #[error(
+        "job {0} was submitted from elsewhere: only from there, or from the server's own machine, \
+         can it be ended"
+    )]
+    NotYours(JobId),
 }
 
 impl Coordinator {
     /// Takes a job. `key` is chosen at random by the submitter; the same key gives the same job.
     /// `priority` goes from 1 to [`MAX_PRIORITY`](super::MAX_PRIORITY): a job of priority 2 is
-    /// given twice the time of clients that one of priority 1 gets.
+    /// given twice the time of clients that one of priority 1 gets. `submitter` has a share of the
+    /// places for jobs.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub fn submit_as(
+        &mut self,
+        now: Duration,
+        submitter: Submitter,
+        key: u128,
+        spec: JobSpec,
+        priority: u32,
+    ) -> Result<JobId, SubmitError> {
+        if let Some(known) = self.jobs.by_key(key) {
+            return Ok(known);
+        }
+        if !self.jobs.has_room(submitter, self.config.max_jobs) {
+            let full = self.jobs.active().len() >= self.config.max_jobs;
+            return Err(if full { SubmitError::TooMany } else { SubmitError::TooManyOfYours });
+        }
+        let id = self.jobs.insert(now, key, spec, priority, submitter);
+        if self.started {
+            self.make_room(now);
+            self.jobs.level(id);
+            self.wake_all();
+        }
+        Ok(id)
+    }
+
+    /// As [`Coordinator::submit_as`], for someone on this machine.
     ///
     /// # Errors
     /// There are too many.
@@ -26,28 +73,32 @@ impl Coordinator {
         spec: JobSpec,
         priority: u32,
     ) -> Result<JobId, SubmitError> {
-        if let Some(known) = self.jobs.by_key(key) {
-            return Ok(known);
-        }
-        if self.jobs.active().len() >= self.config.max_jobs {
-            return Err(SubmitError::TooMany);
-        }
-        let id = self.jobs.insert(now, key, spec, priority);
-        if self.started {
-            self.make_room(now);
-            self.jobs.level(id);
-            self.wake_all();
-        }
-        Ok(id)
+        self.submit_as(now, Submitter::Here, key, spec, priority)
     }
 
-    /// Ends a job without a result; `false` when there is none that could be ended.
-    pub fn cancel(&mut self, now: Duration, job: JobId) -> bool {
-        let active = self.jobs.active().contains(&job);
-        if active {
-            self.end_job(now, job, JobEnd::Cancelled);
+    /// Ends a job without a result, for someone who may.
+    ///
+    /// # Errors
+    /// There is none that could be ended, or it is another's.
+    pub fn cancel_as(
+        &mut self,
+        now: Duration,
+        submitter: Submitter,
+        job: JobId,
+    ) -> Result<(), CancelError> {
+        let entry = self.jobs.find(job).filter(|entry| entry.ended.is_none());
+        let owner = entry.map(|entry| entry.submitter).ok_or(CancelError::Unknown(job))?;
+        if !submitter.may_end(owner) {
+            return Err(CancelError::NotYours(job));
         }
-        active
+        self.end_job(now, job, JobEnd::Cancelled);
+        Ok(())
+    }
+
+    /// As [`Coordinator::cancel_as`], for someone on this machine; `false` when there is none that
+    /// could be ended.
+    pub fn cancel(&mut self, now: Duration, job: JobId) -> bool {
+        self.cancel_as(now, Submitter::Here, job).is_ok()
     }
 
     /// Ends a job that has all it wants, or of which everything is confirmed and no audit is under
@@ -58,7 +109,7 @@ impl Coordinator {
             return;
         }
         let end = if entry.job.still_wanted() == 0 {
-            let winner = entry.job.solutions().last().map(|last| ClientId(last.client));
+            let winner = entry.job.last_finder().map(ClientId);
             JobEnd::Finished { winner }
         } else if entry.audits == 0 {
             JobEnd::Exhausted

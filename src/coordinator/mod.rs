@@ -18,6 +18,7 @@
 //! a job, which must tell all its holders, take longer.
 
 mod audit;
+mod ban;
 mod client;
 mod config;
 mod coverage;
@@ -26,6 +27,7 @@ mod event;
 mod jobs;
 mod lease;
 mod pace;
+mod places;
 mod random;
 mod report;
 mod status;
@@ -38,7 +40,8 @@ pub use event::{
     Assignment, Audit, AuditResult, ClientId, Departure, Epoch, Event, Grant, Held, JobEnd, JobId,
     JobState, Join, Joined, LeaseId, LeaseState, Refusal, Report, Verdict,
 };
-pub use jobs::SubmitError;
+pub use jobs::{CancelError, SubmitError};
+pub use places::Submitter;
 pub use status::{ClientStatus, JobStatus, Totals};
 pub use trust::{Reason, Standing};
 

@@ -1,4 +1,7 @@
 //! What can be asked: totals, jobs, clients. Copies, made on demand; never part of the hot path.
+//!
+//! Strangers may ask too, so a summary costs the same whatever its job has come to; what grows with
+//! a job ([`Coordinator::solutions`], [`Coordinator::coverage`]) is fetched apart.
 
 use super::client::Client;
 use super::coverage::Coverage;
@@ -24,7 +27,7 @@ pub struct Totals {
     pub search_rate: u128,
 }
 
-/// One job.
+/// One job, in short.
 #[derive(Clone, Debug)]
 pub struct JobStatus {
     /// Its number.
@@ -53,8 +56,8 @@ pub struct JobStatus {
     pub leases: usize,
     /// Chance that a solution was among what is confirmed; `None` for other kinds.
     pub chance: Option<f64>,
-    /// Verified solutions, in the order in which they were found.
-    pub solutions: Vec<Solution>,
+    /// Verified solutions; [`Coordinator::solutions`] has them.
+    pub solutions: u32,
 }
 
 /// One client.
@@ -90,6 +93,8 @@ pub struct ClientStatus {
     pub false_claims: u32,
     /// Whether and why not it is trusted.
     pub standing: Standing,
+    /// Whether others have lied from where it is.
+    pub suspect: bool,
 }
 
 impl Coordinator {
@@ -125,7 +130,20 @@ impl Coordinator {
         self.jobs.find(id).map(|entry| status_of(id, entry))
     }
 
-    /// What a job has come to so far, or in the end.
+    /// At most `most` solutions of a job from the `offset`th on: in the order of their nonces, then
+    /// those without one. Each costs a digest.
+    pub fn solutions(&self, id: JobId, offset: usize, most: usize) -> Vec<Solution> {
+        let entry = self.jobs.find(id);
+        entry.into_iter().flat_map(|entry| entry.job.solutions(offset)).take(most).collect()
+    }
+
+    /// The seeds of these solutions; each costs its spelling, and only when it is taken.
+    pub fn seeds(&self, id: JobId, offset: usize) -> impl Iterator<Item = String> {
+        let entry = self.jobs.find(id);
+        entry.into_iter().flat_map(move |entry| entry.job.seeds(offset))
+    }
+
+    /// What a job has come to so far, or in the end, with every solution.
     pub fn result(&self, id: JobId) -> Option<JobResult> {
         self.jobs.find(id).map(|entry| entry.job.result(&entry.coverage.confirmed))
     }
@@ -168,7 +186,7 @@ fn status_of(id: JobId, entry: &Entry) -> JobStatus {
         free: entry.coverage.free.len(),
         leases: entry.due.len(),
         chance: spec.chance(entry.coverage.confirmed.len()),
-        solutions: entry.job.solutions().to_vec(),
+        solutions: entry.job.solution_count(),
     }
 }
 
@@ -190,5 +208,6 @@ fn client_status(id: ClientId, client: &Client) -> ClientStatus {
         proved_rate: pace.map_or(0.0, Pace::proved_rate) as u64,
         false_claims: client.trust.false_claims(),
         standing: client.trust.standing(),
+        suspect: client.suspect,
     }
 }

@@ -98,6 +98,8 @@ pub enum Reason {
     WrongResult,
     /// Too many hits or shares that are none.
     FalseClaims,
+    /// The operator of the server says so.
+    Operator,
 }
 
 impl fmt::Display for Reason {
@@ -107,6 +109,7 @@ impl fmt::Display for Reason {
             Self::MissedShare => "an audit found a share that it had missed",
             Self::WrongResult => "a result of it was wrong",
             Self::FalseClaims => "it claimed solutions or shares that are none",
+            Self::Operator => "the server's operator has banned it",
         })
     }
 }
@@ -175,6 +178,11 @@ impl Trust {
     /// Returns the part of its leases that is audited: one in this many.
     pub(super) fn audit_one_in(&self, config: &Config) -> u32 {
         if self.good_leases <= config.audit_all_until { 1 } else { config.audit_one_in.max(1) }
+    }
+
+    /// Forgets what is known against it.
+    pub(super) fn pardon(&mut self) {
+        *self = Self::default();
     }
 
     /// Lowers its standing. Returns what it had confirmed that is now in doubt.

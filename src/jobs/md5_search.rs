@@ -1,15 +1,16 @@
 //! A puzzle search: units are the nonces of a seed space, finished at the K-th verified solution.
 
+use super::found::{Found, Place};
 use super::{Fault, JobError, JobResult, SHARES_PER_LEASE, SHORTEST_PROVABLE};
 use crate::puzzle::{Digest, Encoding, Puzzle};
 use crate::seeds::{Layout, SeedSpace};
 use crate::span::{Span, SpanSet};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// Most solutions that one search may want.
-pub const MAX_WANTED: u32 = 10_000;
+/// Most solutions that one search may want: a server keeps them, 64 KB for a job at most (see
+/// `found`), whatever strangers send. `mine` has no such limit.
+pub const MAX_WANTED: u32 = 1_000;
 
 /// A puzzle, the order in which its seeds are tried, and how many solutions are wanted.
 #[derive(Clone, Debug)]
@@ -101,34 +102,87 @@ impl Md5Search {
         Ok(shares)
     }
 
+    /// What is known, or one too many, is known before anything is hashed: sending it again and
+    /// again costs the server nothing.
     pub(super) fn claim_nonce(&self, found: &mut Found, nonce: u128, client: u64) -> Claim {
+        let place = Place::Nonce(nonce);
+        if self.is_known(found, place) {
+            return Claim::Known;
+        }
         match self.space.seed(nonce) {
-            Some(seed) => self.keep(found, seed, Some(nonce), client),
+            Some(seed) => self.keep(found, place, &seed, client),
             None => Claim::False,
         }
     }
 
+    /// As [`Md5Search::claim_nonce`], for a seed as it is written.
     pub(super) fn claim_seed(&self, found: &mut Found, seed: &str, client: u64) -> Claim {
-        match self.puzzle().written_seed(seed) {
-            Ok(seed) => {
-                let nonce = self.space.nonce(&seed);
-                self.keep(found, seed, nonce, client)
+        let Ok(seed) = self.puzzle().written_seed(seed) else { return Claim::False };
+        let place = self.space.nonce(&seed).map_or(Place::Seed(&seed), Place::Nonce);
+        if self.is_known(found, place) {
+            return Claim::Known;
+        }
+        self.keep(found, place, &seed, client)
+    }
+
+    fn is_known(&self, found: &Found, place: Place<'_>) -> bool {
+        found.len() >= self.wanted || found.holds(place)
+    }
+
+    /// Judges a solution that is not known, and keeps it if it is one.
+    fn keep(&self, found: &mut Found, place: Place<'_>, seed: &str, client: u64) -> Claim {
+        match self.solution(place, seed.to_owned(), client) {
+            Some(solution) if solution.digest.zero_bits() >= self.target() => {
+                found.insert(place, client);
+                Claim::New(solution)
             }
-            Err(_) => Claim::False,
+            _ => Claim::False,
         }
     }
 
-    fn keep(&self, found: &mut Found, seed: String, nonce: Option<u128>, client: u64) -> Claim {
-        let Ok(digest) = self.puzzle().digest(&seed) else { return Claim::False };
-        if digest.zero_bits() < self.target() {
-            return Claim::False;
+    fn solution(&self, place: Place<'_>, seed: String, client: u64) -> Option<Solution> {
+        let nonce = match place {
+            Place::Nonce(nonce) => Some(nonce),
+            Place::Seed(_) => None,
+        };
+        #[cfg(test)]
+        tests::HASHED.set(tests::HASHED.get() + 1);
+        let digest = self.puzzle().digest(&seed).ok()?;
+        Some(Solution { seed, nonce, digest, client })
+    }
+
+    /// The seed of what was kept.
+    fn seed(&self, place: Place<'_>) -> Option<String> {
+        match place {
+            Place::Nonce(nonce) => self.space.seed(nonce),
+            Place::Seed(seed) => Some(seed.to_owned()),
         }
-        if found.len() >= self.wanted || !found.seeds.insert(seed.clone()) {
-            return Claim::Known;
+    }
+
+    /// Seeds from the `offset`th solution on, each spelled when it is taken.
+    pub(super) fn seeds(&self, found: &Found, offset: usize) -> impl Iterator<Item = String> {
+        found.iter_from(offset).filter_map(|(place, _)| self.seed(place))
+    }
+
+    /// Solutions from the `offset`th on, each hashed when it is taken.
+    pub(super) fn solutions(&self, found: &Found, offset: usize) -> impl Iterator<Item = Solution> {
+        let kept = found.iter_from(offset);
+        kept.filter_map(|(place, client)| self.solution(place, self.seed(place)?, client))
+    }
+
+    pub(super) fn result(&self, found: &Found, done: &SpanSet) -> JobResult {
+        let below = |nonce| done.covers(Span::new(self.space.whole().start(), nonce));
+        JobResult::Md5Search {
+            solutions: self.solutions(found, 0).collect(),
+            smallest: found.last_nonce().is_some_and(below),
         }
-        let solution = Solution { seed, nonce, digest, client };
-        found.solutions.push(solution.clone());
-        Claim::New(solution)
+    }
+
+    /// As it is displayed, made of the first `most` digits of the string only.
+    pub(super) fn title(&self, most: usize) -> String {
+        let string = self.puzzle().string();
+        let front = string.get(..most).unwrap_or(string);
+        format!("md5 {} {front}", self.puzzle().difficulty())
     }
 }
 
@@ -219,31 +273,58 @@ pub enum Claim {
     False,
 }
 
-/// The solutions so far.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Found {
-    solutions: Vec<Solution>,
-    seeds: BTreeSet<String>,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::jobs::{Job, JobSpec};
+    use std::cell::Cell;
 
-impl Found {
-    pub(super) fn len(&self) -> u32 {
-        u32::try_from(self.solutions.len()).unwrap_or(u32::MAX)
+    thread_local! {
+        /// Solutions that were hashed in this thread.
+        pub(super) static HASHED: Cell<usize> = const { Cell::new(0) };
     }
 
-    pub(super) fn solutions(&self) -> &[Solution] {
-        &self.solutions
+    fn hashes(work: impl FnOnce()) -> usize {
+        let before = HASHED.get();
+        work();
+        HASHED.get() - before
     }
 
-    pub(super) fn result(&self, whole: Span, done: &SpanSet) -> JobResult {
-        let mut solutions = self.solutions.clone();
-        // Seeds from outside the space come last: they have no place in its order.
-        solutions.sort_by_key(|s| s.nonce.unwrap_or(u128::MAX));
-        let last = solutions.iter().map(|s| s.nonce).max_by_key(|n| n.unwrap_or(u128::MAX));
-        let smallest = match last {
-            Some(Some(nonce)) => done.covers(Span::new(whole.start(), nonce)),
-            _ => false,
+    #[test]
+    fn what_is_known_is_not_hashed_again() {
+        let mut job = Job::new(samples::search(0, 3));
+        let claims = |job: &mut Job| {
+            let claims = [job.claim(5, 1), job.claim_seed("5", 2), job.claim_seed("0x5", 3)];
+            claims.map(|claim| matches!(claim, Claim::New(_)))
         };
-        JobResult::Md5Search { solutions, smallest }
+        assert_eq!(hashes(|| assert_eq!(claims(&mut job), [true, false, true])), 2);
+        assert_eq!(hashes(|| assert_eq!(claims(&mut job), [false; 3])), 0);
+        assert_eq!(hashes(|| assert!(matches!(job.claim(u128::MAX, 1), Claim::False))), 0);
+        assert_eq!(hashes(|| assert!(matches!(job.claim(7, 1), Claim::New(_)))), 1);
+        // It has what it wants: whatever else is claimed is one too many.
+        assert_eq!(hashes(|| assert_eq!(job.claim(8, 1), Claim::Known)), 0);
+        assert_eq!(hashes(|| assert_eq!(job.claim_seed("9", 1), Claim::Known)), 0);
+        assert_eq!(hashes(|| assert_eq!(job.seeds(1).collect::<Vec<_>>(), ["7", "0x5"])), 0);
+        assert_eq!(hashes(|| assert_eq!(job.solutions(1).take(1).count(), 1)), 1);
+        assert_eq!((job.solution_count(), job.last_finder()), (3, Some(1)));
+    }
+
+    #[test]
+    fn a_false_solution_is_hashed_and_not_kept() {
+        let mut job = Job::new(samples::search(120, 3));
+        assert_eq!(hashes(|| assert_eq!(job.claim(5, 1), Claim::False)), 1);
+        assert_eq!((job.solution_count(), job.solution_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_title_is_short_whatever_the_string() {
+        let puzzle = samples::puzzle_of("ab".repeat(5_000), 128);
+        let search = Md5Search::new(&puzzle, Layout::Counting, 1).unwrap();
+        let spec = JobSpec::Md5Search(search);
+        let (whole, title) = (spec.to_string(), spec.title(100));
+        assert!(whole.len() > 10_000 && whole.starts_with(&title));
+        assert!((100..130).contains(&title.len()), "{title}");
+        assert_eq!(samples::search(8, 1).title(100), samples::search(8, 1).to_string());
     }
 }

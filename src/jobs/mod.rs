@@ -4,9 +4,11 @@
 //! fold, when the job is finished and what its result is. This module knows nothing of clients,
 //! leases or time; the coordinator knows nothing of what a unit means.
 
+mod found;
 mod md5_search;
 mod sum_of_squares;
 
+pub use found::{MAX_OUTSIDE, MOST_BYTES};
 pub use md5_search::{Claim, MAX_WANTED, Md5Search, Sample, Solution};
 pub use sum_of_squares::SumOfSquares;
 
@@ -117,6 +119,14 @@ impl JobSpec {
         match self {
             Self::Md5Search(search) => Some(Sample::new(search.space(), span, share_bits)),
             Self::SumOfSquares(_) => None,
+        }
+    }
+
+    /// Its description in at most some `most` + 30 characters, whatever the length of its string.
+    pub fn title(&self, most: usize) -> String {
+        match self {
+            Self::Md5Search(search) => search.title(most),
+            Self::SumOfSquares(sum) => sum.to_string(),
         }
     }
 
@@ -260,7 +270,7 @@ pub struct Job {
 
 #[derive(Clone, Debug)]
 enum Folded {
-    Md5Search(md5_search::Found),
+    Md5Search(found::Found),
     SumOfSquares(BigUint),
 }
 
@@ -268,7 +278,7 @@ impl Job {
     /// A job of which nothing is done.
     pub fn new(spec: JobSpec) -> Self {
         let folded = match &spec {
-            JobSpec::Md5Search(_) => Folded::Md5Search(md5_search::Found::default()),
+            JobSpec::Md5Search(_) => Folded::Md5Search(found::Found::default()),
             JobSpec::SumOfSquares(_) => Folded::SumOfSquares(BigUint::ZERO),
         };
         Self { spec, folded }
@@ -365,20 +375,50 @@ impl Job {
         }
     }
 
-    /// What there is so far, where `done` is what has been done.
+    /// What there is so far, where `done` is what has been done. Hashes every solution.
     pub fn result(&self, done: &SpanSet) -> JobResult {
-        match &self.folded {
-            Folded::Md5Search(found) => found.result(self.spec.whole(), done),
-            Folded::SumOfSquares(total) => JobResult::SumOfSquares(total.clone()),
+        match (&self.spec, &self.folded) {
+            (JobSpec::Md5Search(search), Folded::Md5Search(found)) => search.result(found, done),
+            (_, Folded::SumOfSquares(total)) => JobResult::SumOfSquares(total.clone()),
+            // Unreachable: what is folded is of the job's own kind.
+            (_, Folded::Md5Search(_)) => {
+                JobResult::Md5Search { solutions: Vec::new(), smallest: false }
+            }
         }
     }
 
-    /// Solutions so far, in the order in which they were found.
-    pub fn solutions(&self) -> &[Solution] {
-        match &self.folded {
-            Folded::Md5Search(found) => found.solutions(),
-            Folded::SumOfSquares(_) => &[],
+    /// Number of solutions so far.
+    pub fn solution_count(&self) -> u32 {
+        self.found().map_or(0, |(_, found)| found.len())
+    }
+
+    /// Solutions from the `offset`th on: in the order of their nonces, then those without one. Each
+    /// is hashed when it is taken.
+    pub fn solutions(&self, offset: usize) -> impl Iterator<Item = Solution> {
+        self.found().into_iter().flat_map(move |(search, found)| search.solutions(found, offset))
+    }
+
+    /// Their seeds; nothing is hashed.
+    pub fn seeds(&self, offset: usize) -> impl Iterator<Item = String> {
+        self.found().into_iter().flat_map(move |(search, found)| search.seeds(found, offset))
+    }
+
+    /// The client that claimed the newest solution.
+    pub fn last_finder(&self) -> Option<u64> {
+        self.found()?.1.last_client()
+    }
+
+    fn found(&self) -> Option<(&Md5Search, &found::Found)> {
+        match (&self.spec, &self.folded) {
+            (JobSpec::Md5Search(search), Folded::Md5Search(found)) => Some((search, found)),
+            _ => None,
         }
+    }
+
+    /// Memory behind its solutions.
+    #[cfg(test)]
+    pub(crate) fn solution_bytes(&self) -> usize {
+        self.found().map_or(0, |(_, found)| found.bytes())
     }
 }
 
@@ -408,6 +448,11 @@ pub(crate) mod samples {
         let difficulty = Difficulty::from_bits(bits).unwrap();
         let puzzle = Puzzle::new("A".repeat(10_000), difficulty, Encoding::Text).unwrap();
         JobSpec::Md5Search(Md5Search::new(&puzzle, Layout::Counting, 1).unwrap())
+    }
+
+    /// A puzzle of this string.
+    pub(crate) fn puzzle_of(string: String, bits: u32) -> Puzzle {
+        Puzzle::new(string, Difficulty::from_bits(bits).unwrap(), Encoding::Text).unwrap()
     }
 
     /// A hopeless search whose string leaves room for one word of seed: few enough nonces for a

@@ -1,11 +1,13 @@
-//! What anyone may ask of a server: submit, list, cancel. No hello is needed for it.
+//! What is asked of a server without a hello: submit, list, cancel, ban. Who may is the server's to
+//! say.
 
 use super::client::describe;
 use super::link::{Link, LinkError, Route, Status};
 use super::random_key;
 use crate::jobs::JobSpec;
 use crate::proto::{
-    self, Answer, Call, ClientLine, JobLine, MAX_DATAGRAM, Reason, Refused, State, Submit, Work,
+    self, Answer, BanLine, Call, ClientLine, JobLine, MAX_DATAGRAM, Party, Reason, Refused, State,
+    Submit, Work,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -119,10 +121,7 @@ impl Admin {
     /// # Errors
     /// There is none that could be ended, or the server is not there.
     pub async fn cancel(&self, job: u64) -> Result<(), AdminError> {
-        match self.call(Call::Cancel(job)).await? {
-            Answer::Ok => Ok(()),
-            _ => Err(confused()),
-        }
+        self.done(Call::Cancel(job)).await
     }
 
     /// All jobs.
@@ -161,6 +160,49 @@ impl Admin {
                 return Ok(all);
             }
             offset = next;
+        }
+    }
+
+    /// Turns someone away from now on.
+    ///
+    /// # Errors
+    /// The server rejects it or is unreachable.
+    pub async fn ban(&self, who: Party) -> Result<(), AdminError> {
+        self.done(Call::Ban(who)).await
+    }
+
+    /// Lets someone in again.
+    ///
+    /// # Errors
+    /// They are not banned, or the server rejects it or is unreachable.
+    pub async fn unban(&self, who: Party) -> Result<(), AdminError> {
+        self.done(Call::Unban(who)).await
+    }
+
+    /// Who is turned away.
+    ///
+    /// # Errors
+    /// The server rejects it or is unreachable.
+    pub async fn bans(&self) -> Result<Vec<BanLine>, AdminError> {
+        let mut all = Vec::new();
+        let mut offset = 0;
+        loop {
+            let Answer::Bans(lines, next) = self.call(Call::Bans(offset)).await? else {
+                return Err(confused());
+            };
+            all.extend(lines);
+            if next <= offset {
+                return Ok(all);
+            }
+            offset = next;
+        }
+    }
+
+    /// Asks for what is answered with "done".
+    async fn done(&self, call: Call) -> Result<(), AdminError> {
+        match self.call(call).await? {
+            Answer::Ok => Ok(()),
+            _ => Err(confused()),
         }
     }
 

@@ -1,19 +1,24 @@
-//! Jobs and clients as lines of lists, a page at a time.
+//! Jobs, clients and bans as lines of lists, a page at a time.
 
+use super::bans::Bans;
 use super::hub::refused;
 use crate::coordinator::{
     ClientId, ClientStatus, Coordinator, JobEnd, JobId, JobState, JobStatus, Standing,
 };
-use crate::jobs::{JobResult, JobSpec};
+use crate::jobs::{JobKind, JobResult, JobSpec};
 use crate::proto::{
     Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, Reason, State, cleaned,
 };
+use std::time::Duration;
 
 /// Lines of a page that fit a datagram at their largest, with a notice beside them.
 const LINES_PER_DATAGRAM: usize = 2;
 
 /// Lines of a page that fit a frame at their largest.
 const LINES_PER_FRAME: usize = 100;
+
+/// Seeds that a line of a list names; who asks for one job gets as many as fit.
+const LISTED_SEEDS: usize = 4;
 
 /// Lines of a page; `roomy` where it travels in a frame.
 fn per_page(roomy: bool) -> usize {
@@ -25,12 +30,15 @@ pub(super) fn jobs(coordinator: &Coordinator, offset: u32, roomy: bool) -> Answe
     let most = per_page(roomy);
     let mut page = coordinator.jobs_from(JobId(offset.into()), most + 1);
     let next = next(most, &mut page, |status| status.id.0);
-    Answer::Jobs(page.iter().map(|status| job_line(coordinator, status, 0)).collect(), next)
+    let line = |status| job_line(coordinator, status, 0, LISTED_SEEDS);
+    Answer::Jobs(page.iter().map(line).collect(), next)
 }
 
 pub(super) fn job(coordinator: &Coordinator, job: JobId, offset: u32) -> Answer {
     match coordinator.job(job) {
-        Some(status) => Answer::Jobs(vec![job_line(coordinator, &status, offset)], 0),
+        Some(status) => {
+            Answer::Jobs(vec![job_line(coordinator, &status, offset as usize, MAX_RESULT)], 0)
+        }
         None => refused(Reason::Unknown, &format!("there is no job {job}")),
     }
 }
@@ -43,6 +51,14 @@ pub(super) fn clients(coordinator: &Coordinator, offset: u32, roomy: bool) -> An
     Answer::Clients(page.iter().map(client_line).collect(), next)
 }
 
+/// From the ban with number `offset` on.
+pub(super) fn bans(bans: &Bans, offset: u32, roomy: bool, now: Duration) -> Answer {
+    let most = per_page(roomy);
+    let mut page = bans.page(offset, most + 1, now);
+    let next = next(most, &mut page, |&(number, _)| number.into());
+    Answer::Bans(page.into_iter().map(|(_, line)| line).collect(), next)
+}
+
 /// Cuts a page to `most` lines; the number at which the next one begins (0: nowhere).
 fn next<T>(most: usize, page: &mut Vec<T>, number: impl Fn(&T) -> u64) -> u32 {
     let next = page.get(most).map_or(0, number);
@@ -51,7 +67,8 @@ fn next<T>(most: usize, page: &mut Vec<T>, number: impl Fn(&T) -> u64) -> u32 {
     u32::try_from(next).unwrap_or(0)
 }
 
-fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: u32) -> JobLine {
+/// A line with `most` seeds from `offset` on.
+fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: usize) -> JobLine {
     let state = match status.ended {
         Some((_, JobEnd::Finished { .. })) => State::Finished,
         Some((_, JobEnd::Exhausted)) => State::Exhausted,
@@ -72,42 +89,44 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: u32) -> JobLi
     };
     JobLine {
         job: status.id.0,
-        title: cleaned(&status.spec.to_string(), MAX_TITLE),
+        title: cleaned(&status.spec.title(MAX_TITLE), MAX_TITLE),
         state,
         done: status.confirmed as f64,
         whole,
         priority: status.priority,
         winner,
-        result: result(coordinator, status, offset as usize),
-        solutions: u32::try_from(status.solutions.len()).unwrap_or(u32::MAX),
+        result: result(coordinator, status, offset, most),
+        solutions: status.solutions,
         server: coordinator.instance(),
     }
 }
 
-/// What has come of a job: its solutions from `offset` on, as many as fit, or a finished sum.
-fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize) -> String {
-    match coordinator.result(status.id) {
-        Some(JobResult::Md5Search { solutions, .. }) => {
-            let mut text = String::new();
-            for solution in solutions.iter().skip(offset) {
-                let blank = if text.is_empty() { "" } else { " " };
-                if text.len() + blank.len() + solution.seed.len() > MAX_RESULT {
-                    break;
-                }
-                text += blank;
-                text += &solution.seed;
+/// What has come of a job: a finished sum, or its seeds from `offset` on, as many as fit and at most
+/// `most`. What is not sent is not spelled.
+fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: usize) -> String {
+    if status.spec.kind() == JobKind::SumOfSquares {
+        return match coordinator.result(status.id) {
+            Some(JobResult::SumOfSquares(sum)) if status.ended.is_some() && status.free == 0 => {
+                sum.to_string()
             }
-            text
-        }
-        Some(JobResult::SumOfSquares(sum)) if status.ended.is_some() && status.free == 0 => {
-            sum.to_string()
-        }
-        _ => String::new(),
+            _ => String::new(),
+        };
     }
+    let mut text = String::new();
+    for seed in coordinator.seeds(status.id, offset).take(most) {
+        let blank = if text.is_empty() { "" } else { " " };
+        if text.len() + blank.len() + seed.len() > MAX_RESULT {
+            break;
+        }
+        text += blank;
+        text += &seed;
+    }
+    text
 }
 
 fn client_line(status: &ClientStatus) -> ClientLine {
     let standing = match status.standing {
+        Standing::Good if status.suspect => "good, suspect address".to_owned(),
         Standing::Good => "good".to_owned(),
         Standing::Distrusted(reason) => format!("distrusted: {reason}"),
         Standing::Banned(reason) => format!("banned: {reason}"),

@@ -3,7 +3,7 @@
 use super::hub::refused;
 use crate::coordinator::{
     ClientId, Coordinator, Epoch, Grant, Held, JobEnd, JobId, LeaseId, LeaseState, Refusal, Report,
-    Verdict,
+    Submitter, Verdict,
 };
 use crate::jobs::{JobKind, JobSpec, Md5Search, Outcome, SumOfSquares};
 use crate::proto::{self, Answer, MAX_PART_DIGITS, Md5Part, Progress, Reason, Squares, Work};
@@ -57,10 +57,12 @@ pub(super) fn work_of(spec: &JobSpec, offset: usize, most: usize) -> Work {
 pub(super) fn submit(
     coordinator: &mut Coordinator,
     now: Duration,
+    submitter: Submitter,
     submit: proto::Submit,
     spec: JobSpec,
 ) -> Answer {
-    match coordinator.submit(now, u128::from_be_bytes(submit.key), spec, submit.priority) {
+    let (key, priority) = (u128::from_be_bytes(submit.key), submit.priority);
+    match coordinator.submit_as(now, submitter, key, spec, priority) {
         Ok(job) => Answer::Submitted { job: job.0, server: coordinator.instance() },
         Err(error) => refused(Reason::Full, &error.to_string()),
     }
@@ -173,11 +175,10 @@ pub(super) fn over(coordinator: &Coordinator, job: JobId, end: JobEnd) -> proto:
         JobEnd::Finished { winner: Some(winner) } => winner.0,
         _ => 0,
     };
-    let solutions = coordinator.job(job).map(|status| status.solutions).unwrap_or_default();
     proto::Over {
         job: job.0,
         end: Some(end_of(end)),
         winner,
-        seed: solutions.last().map(|solution| solution.seed.clone()).unwrap_or_default(),
+        seed: coordinator.seeds(job, 0).next().unwrap_or_default(),
     }
 }

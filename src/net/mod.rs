@@ -6,14 +6,16 @@
 
 pub mod admin;
 mod audit;
+mod bans;
 pub mod classic;
 pub mod client;
-mod grudges;
 mod hub;
 pub mod link;
 mod lists;
 mod market;
+mod networks;
 pub mod server;
+mod suspicion;
 mod task;
 mod tcp;
 mod udp;

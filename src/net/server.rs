@@ -72,6 +72,13 @@ impl Server {
         self
     }
 
+    /// The same server, to which strangers may give jobs too. Without this only clients of its own
+    /// machine may.
+    pub fn open_to_all(self) -> Self {
+        self.hub.open();
+        self
+    }
+
     /// What can be asked while it runs, and after.
     pub fn hub(&self) -> Arc<Hub> {
         self.hub.clone()

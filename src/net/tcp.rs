@@ -136,6 +136,10 @@ impl Connection {
                         let flushing = SinkExt::<&[u8]>::flush(&mut self.frames);
                         return timeout(HANDSHAKE_TIME, flushing).await?;
                     }
+                    // Who sends much at once has one request answered, then it is another's turn.
+                    if Codec::holds_frame(self.frames.read_buffer()) {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 () = bell.notified() => self.tell(hub).await?,
             }

@@ -1,6 +1,6 @@
 //! Clients that have said hello, and what they are still to be told.
 
-use super::grudges::network;
+use super::networks::{is_here, network};
 use super::random;
 use crate::coordinator::ClientId;
 use crate::proto::{News, Notice};
@@ -62,7 +62,7 @@ impl Visitors {
         // 0 means "none".
         let session = random().max(1);
         self.sessions.insert(session, client);
-        if !address.to_canonical().is_loopback() {
+        if !is_here(address) {
             *self.crowds.entry(network(address)).or_default() += 1;
         }
         let visitor = Visitor {
@@ -95,6 +95,13 @@ impl Visitors {
     /// How many visitors came from an address.
     pub(super) fn at(&self, address: IpAddr) -> usize {
         self.crowds.get(&network(address)).copied().unwrap_or(0)
+    }
+
+    /// Those of them, this machine's own too.
+    pub(super) fn all_at(&self, address: IpAddr) -> Vec<ClientId> {
+        let there = |visitor: &Visitor| network(visitor.address) == network(address);
+        let clients = self.by_client.iter().filter(|(_, visitor)| there(visitor));
+        clients.map(|(&client, _)| client).collect()
     }
 
     /// A visitor has lost the server's trust; its address, the first time.

@@ -1,7 +1,10 @@
-//! The lines of the lists of jobs and of clients.
+//! The lines of the lists of jobs, of clients and of bans.
 
-use super::fields::{amount, from_wire, text, to_wire};
+use super::fields::{amount, from_wire, text, to_wire, wrong};
 use super::{MAX_NAME, MAX_RESULT, MAX_TITLE, ProtoError, wire};
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
 
 /// How a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +77,50 @@ pub struct ClientLine {
     pub leases: u32,
     /// Leases of it that have ended.
     pub finished: u64,
+}
+
+/// Who can be banned: an address, or a client by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// An address; of IPv6 the network of 64 bits that it is in.
+    Address(IpAddr),
+    /// A client's session.
+    Client(u64),
+}
+
+impl FromStr for Party {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        // As it is displayed.
+        let address = word.strip_suffix("/64").filter(|word| word.contains(':')).unwrap_or(word);
+        match (word.parse(), address.parse::<IpAddr>()) {
+            (Ok(client), _) if client > 0 => Ok(Self::Client(client)),
+            (_, Ok(address)) => Ok(Self::Address(address.to_canonical())),
+            _ => Err(format!("{word:?} is neither an IP address nor the number of a client")),
+        }
+    }
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(IpAddr::V6(address)) => write!(f, "{address}/64"),
+            Self::Address(IpAddr::V4(address)) => address.fmt(f),
+            Self::Client(client) => write!(f, "client {client}"),
+        }
+    }
+}
+
+/// One ban of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BanLine {
+    /// Who.
+    pub who: Party,
+    /// Seconds since it was banned.
+    pub seconds: u64,
+    /// Times that it came nevertheless.
+    pub turned_away: u64,
 }
 
 const STATES: [(wire::State, State); 6] = [
@@ -160,5 +207,47 @@ impl TryFrom<wire::Client> for ClientLine {
             leases: wire.leases,
             finished: wire.finished,
         })
+    }
+}
+
+impl From<Party> for wire::Ban {
+    fn from(party: Party) -> Self {
+        use wire::ban::Who;
+        let who = match party {
+            Party::Address(address) => Who::Address(address.to_string()),
+            Party::Client(client) => Who::Client(client),
+        };
+        Self { who: Some(who) }
+    }
+}
+
+impl TryFrom<wire::Ban> for Party {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::Ban) -> Result<Self, ProtoError> {
+        use wire::ban::Who;
+        Ok(match wire.who.ok_or_else(|| wrong("who", "missing"))? {
+            Who::Address(address) => {
+                let address = address.parse().map_err(|_| wrong("address", "no IP address"))?;
+                Self::Address(address)
+            }
+            Who::Client(client) => Self::Client(client),
+        })
+    }
+}
+
+impl From<BanLine> for wire::BanLine {
+    fn from(line: BanLine) -> Self {
+        let BanLine { who, seconds, turned_away } = line;
+        Self { who: Some(who.into()), seconds, turned_away }
+    }
+}
+
+impl TryFrom<wire::BanLine> for BanLine {
+    type Error = ProtoError;
+
+    fn try_from(wire: wire::BanLine) -> Result<Self, ProtoError> {
+        let who = wire.who.ok_or_else(|| wrong("who", "missing"))?.try_into()?;
+        Ok(Self { who, seconds: wire.seconds, turned_away: wire.turned_away })
     }
 }

@@ -17,7 +17,7 @@ mod wire {
     include!(concat!(env!("OUT_DIR"), "/seedrush.v1.rs"));
 }
 
-pub use lines::{ClientLine, JobLine, State};
+pub use lines::{BanLine, ClientLine, JobLine, Party, State};
 pub use notice::{Held, JobEnd, News, Notice, Over};
 pub use reply::{Answer, Grant, Reason, Refused, Reply, Verdict, Welcome};
 pub use request::{Call, Hello, Progress, Request, Submit};

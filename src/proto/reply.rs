@@ -4,7 +4,7 @@ use super::fields::{from_wire, narrow, text, to_wire, wide, wrong};
 use super::notice::{ENDS, Held, JobEnd, Notice};
 use super::wire::{self, reply::Body};
 use super::work::{Md5Part, Squares, Work};
-use super::{ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError};
+use super::{BanLine, ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError};
 use crate::span::Span;
 use prost::Message as _;
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub enum Answer {
     Jobs(Vec<JobLine>, u32),
     /// Clients, and where the list goes on (0: nowhere).
     Clients(Vec<ClientLine>, u32),
+    /// Who is turned away, and where the list goes on (0: nowhere).
+    Bans(Vec<BanLine>, u32),
 }
 
 /// You are in.
@@ -79,7 +81,7 @@ pub enum Reason {
     Version,
     /// The request breaks the schema or one of its limits.
     Malformed,
-    /// Too many false solutions.
+    /// No trust left, or banned by the server's operator.
     Banned,
     /// No room for more.
     Full,
@@ -89,6 +91,8 @@ pub enum Reason {
     Closing,
     /// No such session: say hello again.
     Session,
+    /// Not for the sender.
+    Forbidden,
 }
 
 /// No, and why.
@@ -161,7 +165,7 @@ impl Reply {
     }
 }
 
-const REASONS: [(wire::Reason, Reason); 7] = [
+const REASONS: [(wire::Reason, Reason); 8] = [
     (wire::Reason::Version, Reason::Version),
     (wire::Reason::Malformed, Reason::Malformed),
     (wire::Reason::Banned, Reason::Banned),
@@ -169,6 +173,7 @@ const REASONS: [(wire::Reason, Reason); 7] = [
     (wire::Reason::Unknown, Reason::Unknown),
     (wire::Reason::Closing, Reason::Closing),
     (wire::Reason::Session, Reason::Session),
+    (wire::Reason::Forbidden, Reason::Forbidden),
 ];
 
 impl From<Answer> for Body {
@@ -198,6 +203,10 @@ impl From<Answer> for Body {
             }),
             Answer::Clients(clients, next) => Self::Clients(wire::ClientList {
                 clients: clients.into_iter().map(wire::Client::from).collect(),
+                next,
+            }),
+            Answer::Bans(bans, next) => Self::Bans(wire::BanList {
+                bans: bans.into_iter().map(wire::BanLine::from).collect(),
                 next,
             }),
         }
@@ -232,6 +241,10 @@ impl TryFrom<Body> for Answer {
                 let clients: Result<_, _> =
                     list.clients.into_iter().map(ClientLine::try_from).collect();
                 Self::Clients(clients?, list.next)
+            }
+            Body::Bans(list) => {
+                let bans: Result<_, _> = list.bans.into_iter().map(BanLine::try_from).collect();
+                Self::Bans(bans?, list.next)
             }
         })
     }

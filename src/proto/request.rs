@@ -1,6 +1,7 @@
 //! What clients say.
 
 use super::fields::{from_wire, key, narrow, text, to_wire, wide, wrong};
+use super::lines::Party;
 use super::wire::{self, request::Body};
 use super::work::{Md5Part, Squares, Work};
 use super::{MAX_COOKIE, MAX_HITS, MAX_NAME, MAX_SHARES, ProtoError};
@@ -64,6 +65,12 @@ pub enum Call {
     Cancel(u64),
     /// The clients, from this place in the list on.
     Clients(u32),
+    /// Turn someone away from now on.
+    Ban(Party),
+    /// Let someone in again.
+    Unban(Party),
+    /// Who is turned away, from this place in the list on.
+    Bans(u32),
 }
 
 /// Who wants in.
@@ -176,6 +183,9 @@ impl From<Call> for Body {
             Call::Job { job, offset } => Self::Job(wire::JobStatus { job, offset }),
             Call::Cancel(job) => Self::Cancel(wire::Cancel { job }),
             Call::Clients(offset) => Self::Clients(wire::Clients { offset }),
+            Call::Ban(party) => Self::Ban(party.into()),
+            Call::Unban(party) => Self::Unban(party.into()),
+            Call::Bans(offset) => Self::Bans(wire::Bans { offset }),
         }
     }
 }
@@ -196,6 +206,9 @@ impl TryFrom<Body> for Call {
             Body::Job(wire::JobStatus { job, offset }) => Self::Job { job, offset },
             Body::Cancel(cancel) => Self::Cancel(cancel.job),
             Body::Clients(clients) => Self::Clients(clients.offset),
+            Body::Ban(party) => Self::Ban(party.try_into()?),
+            Body::Unban(party) => Self::Unban(party.try_into()?),
+            Body::Bans(bans) => Self::Bans(bans.offset),
         })
     }
 }

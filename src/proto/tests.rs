@@ -68,6 +68,9 @@ fn calls() -> Vec<Call> {
         Call::Job { job: 3, offset: 7 },
         Call::Cancel(u64::MAX),
         Call::Clients(50),
+        Call::Ban(Party::Address("2001:db8::1".parse().unwrap())),
+        Call::Unban(Party::Client(3)),
+        Call::Bans(u32::MAX),
     ]
 }
 
@@ -124,6 +127,10 @@ fn client_line() -> ClientLine {
     }
 }
 
+fn ban_line() -> BanLine {
+    BanLine { who: Party::Client(u64::MAX), seconds: 7, turned_away: 9 }
+}
+
 fn answers() -> Vec<Answer> {
     vec![
         Answer::Welcome(Welcome {
@@ -149,6 +156,9 @@ fn answers() -> Vec<Answer> {
         Answer::Submitted { job: 4, server: 5 },
         Answer::Jobs(vec![job_line(); 2], 2),
         Answer::Clients(vec![client_line()], 0),
+        Answer::Bans(vec![ban_line(); 3], 4),
+        Answer::Refused(Refused { reason: Reason::Forbidden, text: "not for you".into() }),
+        Answer::Ok,
     ]
 }
 
@@ -192,6 +202,9 @@ fn golden_bytes() {
             "662203626f782a086370752061767832300838ac0242020102",
         ),
         (Call::Ask, "0805100918012201018a0100", ""),
+        (Call::Ban(Party::Client(3)), "080510091801220101da0102", "1003"),
+        (Call::Unban(Party::Client(3)), "080510091801220101e20102", "1003"),
+        (Call::Bans(4), "080510091801220101ea0102", "0804"),
         (
             Call::Progress(progress()),
             "0805100918012201019a011b0807100218012202084028802030013a0300ff1f42",
@@ -206,6 +219,14 @@ fn golden_bytes() {
         (
             answers().remove(0),
             "080582012c08011003180420052a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01",
+        ),
+        (
+            Answer::Refused(Refused { reason: Reason::Forbidden, text: "no".into() }),
+            "08058a0106080812026e6f",
+        ),
+        (
+            Answer::Bans(vec![BanLine { who: Party::Client(3), seconds: 7, turned_away: 9 }], 4),
+            "0805da010c0a080a021003100718091004",
         ),
         (answers().remove(2), "08059201120a1007070707070707070707070707070707"),
         (
@@ -332,7 +353,7 @@ proptest! {
 
     #[test]
     fn a_damaged_message_is_a_message_or_an_error(
-        which in 0usize..12, at in 0usize..100, to: u8, cut in 0usize..100
+        which in 0usize..15, at in 0usize..100, to: u8, cut in 0usize..100
     ) {
         let mut bytes = request(calls()[which].clone()).encode(0);
         let length = bytes.len();
@@ -348,4 +369,25 @@ proptest! {
             prop_assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
         }
     }
+}
+
+#[test]
+fn a_party_is_an_address_or_a_client() {
+    for (word, party) in [
+        ("7", Party::Client(7)),
+        ("192.0.2.1", Party::Address("192.0.2.1".parse().unwrap())),
+        ("2001:db8::1", Party::Address("2001:db8::1".parse().unwrap())),
+        ("2001:db8::/64", Party::Address("2001:db8::".parse().unwrap())),
+        ("::ffff:192.0.2.1", Party::Address("192.0.2.1".parse().unwrap())),
+    ] {
+        assert_eq!(word.parse(), Ok(party));
+    }
+    assert_eq!(Party::Address("2001:db8::".parse().unwrap()).to_string(), "2001:db8::/64");
+    for word in ["", "0", "-1", "client", "192.0.2", "192.0.2.1:5", "[::1]", "1/64", "192.0.2.1/64"]
+    {
+        assert!(word.parse::<Party>().is_err(), "{word}");
+    }
+    // Field 27, a ban without anyone or of what is no address.
+    assert!(matches!(Request::decode(&[0xda, 1, 0]), Err(ProtoError::Field { .. })));
+    assert!(matches!(Request::decode(&[0xda, 1, 3, 10, 1, b'x']), Err(ProtoError::Field { .. })));
 }

@@ -2,11 +2,9 @@
 
 use super::fields::{from_wire, narrow, to_wire, wide, wrong};
 use super::{ProtoError, wire};
+use crate::jobs::MAX_WANTED;
 use crate::puzzle::{Difficulty, Encoding, MAX_STRING_DIGITS, Puzzle, PuzzleError};
 use crate::seeds::Layout;
-
-/// Most solutions that a job may ask for.
-const MAX_SOLUTIONS: u32 = 10_000;
 
 /// The largest number that may be squared.
 const LAST_NUMBER: u128 = 1 << 64;
@@ -131,8 +129,8 @@ impl TryFrom<wire::Md5Search> for Md5Part {
         if !wire.digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(wrong("digits", "not hex digits"));
         }
-        if !(1..=MAX_SOLUTIONS).contains(&wire.solutions) {
-            return Err(wrong("solutions", "not from 1 to 10,000"));
+        if !(1..=MAX_WANTED).contains(&wire.solutions) {
+            return Err(wrong("solutions", "not from 1 to 1,000"));
         }
         let encoding = from_wire("encoding", &ENCODINGS, encoding)?;
         if wire.seed_prefix && encoding != Encoding::Text {

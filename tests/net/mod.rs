@@ -7,6 +7,7 @@ mod faults;
 mod hostile;
 mod programs;
 mod relay;
+mod roles;
 
 use seedrush::backend::{Backend, BackendError, Control};
 use seedrush::coordinator::{Config, Coordinator, JobId};

@@ -11,19 +11,19 @@ const GUARD: Duration = Duration::from_secs(120);
 /// A string whose first solution for three zero bytes comes soon: 7fd.
 const EASY: &str = "00f8";
 
-const SERVER: &str = env!("CARGO_BIN_EXE_seedrush-server");
-const CLIENT: &str = env!("CARGO_BIN_EXE_seedrush-client");
-const SEEDRUSH: &str = env!("CARGO_BIN_EXE_seedrush");
+pub(super) const SERVER: &str = env!("CARGO_BIN_EXE_seedrush-server");
+pub(super) const CLIENT: &str = env!("CARGO_BIN_EXE_seedrush-client");
+pub(super) const SEEDRUSH: &str = env!("CARGO_BIN_EXE_seedrush");
 
 /// A program that is running; killed when dropped.
-struct Program {
+pub(super) struct Program {
     child: Child,
     lines: Receiver<String>,
     said: Vec<String>,
 }
 
 impl Program {
-    fn start(path: &str, words: &[&str]) -> Self {
+    pub(super) fn start(path: &str, words: &[&str]) -> Self {
         let mut command = Command::new(path);
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -41,9 +41,14 @@ impl Program {
     }
 
     /// A server, and the port that it listens on.
-    fn server(words: &[&str]) -> (Self, String) {
+    pub(super) fn server(words: &[&str]) -> (Self, String) {
+        Self::server_at("127.0.0.1", words)
+    }
+
+    /// The same, on another address.
+    pub(super) fn server_at(bind: &str, words: &[&str]) -> (Self, String) {
         let mut all = words.to_vec();
-        all.extend(["--bind", "127.0.0.1", "--port", "0"]);
+        all.extend(["--bind", bind, "--port", "0"]);
         let mut server = Self::start(SERVER, &all);
         let line = server.wait_for("listening on ");
         let address = line.trim_start_matches("listening on ").split(',').next().unwrap();
@@ -51,14 +56,14 @@ impl Program {
         (server, address)
     }
 
-    fn client(address: &str, words: &[&str]) -> Self {
+    pub(super) fn client(address: &str, words: &[&str]) -> Self {
         let mut all = vec![address, "--threads", "1"];
         all.extend(words);
         Self::start(CLIENT, &all)
     }
 
     /// The first line with `words` in it from now on.
-    fn wait_for(&mut self, words: &str) -> String {
+    pub(super) fn wait_for(&mut self, words: &str) -> String {
         let until = Instant::now() + GUARD;
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -76,7 +81,7 @@ impl Program {
     }
 
     /// Waits for the end; the exit code and all that was said.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(super) fn end(mut self) -> (Option<i32>, String) {
         let until = Instant::now() + GUARD;
         let status: ExitStatus = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -103,7 +108,7 @@ impl Drop for Program {
     }
 }
 
-fn run(path: &str, words: &[&str]) -> (Option<i32>, String) {
+pub(super) fn run(path: &str, words: &[&str]) -> (Option<i32>, String) {
     Program::start(path, words).end()
 }
 
@@ -287,6 +292,7 @@ fn what_cannot_work_is_one_clear_error() {
         (SERVER, &["3", "AB", "--team", "4", "--port", "5"], "cannot be used with"),
         (SERVER, &["--bits", "12", "AB", "--classic"], "whole zero bytes"),
         (SERVER, &["3", "AB", "--solutions", "0"], "solutions"),
+        (SERVER, &["3", "AB", "--solutions", "129", "--classic"], "up to 128"),
         (CLIENT, &[], "HOST"),
         (CLIENT, &["host:x"], "is no port"),
         (CLIENT, &["host", "--transport", "pigeon"], "pigeon"),

@@ -133,8 +133,7 @@ pub(super) fn conclude(hub: &Hub, puzzle: Option<&Puzzle>, ending: &Ending) -> E
         }
         return ExitCode::from(INTERRUPTED);
     };
-    let status = hub.with(|coordinator, _| coordinator.job(job));
-    let solutions = status.map(|status| status.solutions).unwrap_or_default();
+    let solutions = hub.with(|coordinator, _| coordinator.solutions(job, 0, usize::MAX));
     for solution in &solutions {
         print_solution(puzzle, solution);
     }

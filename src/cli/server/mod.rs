@@ -7,7 +7,7 @@ use super::net_args::{interrupted, runtime, seconds};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
 use crate::coordinator::Config;
 use crate::cpu::Cpu;
-use crate::jobs::{JobSpec, Md5Search};
+use crate::jobs::{JobSpec, MAX_OUTSIDE, Md5Search};
 use crate::net::classic::Problem;
 use crate::net::server::{Server, bind, listen};
 use crate::net::{DEFAULT_PORT, team_port};
@@ -81,6 +81,13 @@ pub struct ServerArgs {
     #[arg(long)]
     classic: bool,
 
+    /// Let other machines give jobs, and end those from their own network
+    ///
+    /// Without it only this machine may, through a loopback address: a server that listens on one
+    /// other address alone takes no jobs.
+    #[arg(long)]
+    open: bool,
+
     /// No status line
     #[arg(long, short)]
     quiet: bool,
@@ -104,6 +111,7 @@ pub fn run(args: &ServerArgs) -> Result<ExitCode, Failure> {
             (Some(spec), None) => with_job(server, spec)?,
             (None, _) => server,
         };
+        let server = if args.open { server.open_to_all() } else { server };
         announce(args, spec.as_ref(), address);
         let hub = server.hub();
         let console = Console::new(hub.clone(), args.quiet);
@@ -150,6 +158,10 @@ impl ServerArgs {
     fn problem(&self, puzzle: Option<&Puzzle>) -> Result<Option<Problem>, Failure> {
         match (self.classic, puzzle) {
             (false, _) => Ok(None),
+            (true, Some(_)) if self.solutions > MAX_OUTSIDE => Err(Failure::usage(anyhow!(
+                "--classic takes --solutions up to {MAX_OUTSIDE}: no more seeds of old clients \
+                 are kept"
+            ))),
             (true, Some(puzzle)) => {
                 let problem = Problem::new(puzzle);
                 problem.map(Some).map_err(|text| Failure::usage(anyhow!(text)))
@@ -233,7 +245,14 @@ fn announce(args: &ServerArgs, spec: Option<&JobSpec>, address: SocketAddr) {
             search.puzzle().encoding(),
             search.space().layout(),
         ),
-        _ => say!("ready for jobs: seedrush submit --to HOST ..."),
+        _ if args.open => say!("ready for jobs: seedrush submit --to HOST ..."),
+        _ => say!("ready for jobs of this machine: seedrush submit --to 127.0.0.1 ..."),
+    }
+    if args.open {
+        say!(
+            "open: whoever reaches this port may submit jobs of priority 1, and cancel those from \
+             their own network"
+        );
     }
     say!("listening on {address}, waiting for {} clients", args.min_clients());
 }

@@ -311,7 +311,7 @@ proptest! {
         let expected = JobResult::SumOfSquares(SumOfSquares::add_up(whole));
         prop_assert_eq!(world.coordinator.result(world.sum).unwrap(), expected);
         if let Some(search) = world.search {
-            prop_assert_eq!(world.coordinator.job(search).unwrap().solutions.len(), 2);
+            prop_assert_eq!(world.coordinator.job(search).unwrap().solutions, 2);
         }
         prop_assert_eq!(world.coordinator.totals().leases, 0);
     }

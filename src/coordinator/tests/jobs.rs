@@ -1,7 +1,7 @@
 //! Jobs come, take turns, and end.
 
 use super::*;
-use crate::jobs::{Claim, JobResult};
+use crate::jobs::{Claim, JobResult, MAX_HITS, MAX_WANTED, MOST_BYTES};
 
 fn hits(grant: &Grant, hits: Vec<u128>) -> Report {
     let span = Span::new(grant.span.start(), grant.span.start());
@@ -174,4 +174,92 @@ fn ended_jobs_are_kept_for_a_while_and_new_ones_are_limited() {
     let jobs = coordinator.jobs();
     assert_eq!(jobs.len(), 256);
     assert_eq!(jobs[0].id, JobId(45), "the oldest are forgotten");
+}
+
+#[test]
+fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 1, search(0, MAX_WANTED), 1).unwrap();
+    let bytes = |coordinator: &Coordinator| {
+        coordinator.jobs.find(job).map_or(0, |entry| entry.job.solution_bytes())
+    };
+    let mut solutions = 0;
+    // Each twice, and more than are wanted.
+    for round in 0..4 * u128::from(MAX_WANTED) / MAX_HITS as u128 {
+        let from = round / 2 * MAX_HITS as u128;
+        let outcome = Outcome::Md5Search {
+            hits: (from..from + MAX_HITS as u128).collect(),
+            shares: Vec::new(),
+        };
+        let (lease, epoch, span) = (LeaseId(0), Epoch(0), Span::new(from, from));
+        let report = Report { lease, epoch, job, span, outcome, last: false };
+        solutions += coordinator.report(SECOND, client, &report).unwrap().solutions;
+        events(&mut coordinator);
+        assert!(bytes(&coordinator) <= MOST_BYTES, "{} bytes", bytes(&coordinator));
+    }
+    assert_eq!((solutions, coordinator.job(job).unwrap().solutions), (MAX_WANTED, MAX_WANTED));
+    // A page is as long as was asked for, and the summary holds none of it.
+    let page: Vec<_> = coordinator.solutions(job, 990, 5).iter().map(|s| s.nonce).collect();
+    assert_eq!(page, [990, 991, 992, 993, 994].map(Some));
+    assert_eq!(coordinator.solutions(job, 990, 50).len(), 10);
+    assert_eq!(coordinator.seeds(job, 999).collect::<Vec<_>>(), ["3e7"]);
+    assert_eq!(coordinator.seeds(job, usize::MAX).count(), 0);
+    assert!(size_of::<JobStatus>() < 512);
+}
+
+fn network(address: &str) -> Submitter {
+    Submitter::Network(address.parse().unwrap())
+}
+
+#[test]
+fn nobody_elsewhere_ends_what_is_not_theirs() {
+    let mut coordinator = coordinator();
+    let (near, far) = (network("192.0.2.1"), network("192.0.2.2"));
+    let mut submit = |submitter, key| {
+        let spec = search(40, 1);
+        coordinator.submit_as(Duration::ZERO, submitter, key, spec, 1).unwrap()
+    };
+    let [main, here, nears, fars] =
+        [(Submitter::Server, 1), (Submitter::Here, 2), (near, 3), (far, 4)]
+            .map(|(s, k)| submit(s, k));
+    for job in [main, here, nears] {
+        let refused = coordinator.cancel_as(SECOND, far, job);
+        assert_eq!(refused, Err(CancelError::NotYours(job)));
+        assert_eq!(coordinator.job(job).unwrap().ended, None);
+    }
+    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Ok(()));
+    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Err(CancelError::Unknown(fars)));
+    for job in [main, here, nears] {
+        assert_eq!(coordinator.cancel_as(SECOND, Submitter::Here, job), Ok(()));
+    }
+}
+
+#[test]
+fn one_network_fills_no_places_but_its_own_and_evicts_no_result() {
+    let mut coordinator = coordinator();
+    let (liar, other) = (network("192.0.2.1"), network("192.0.2.2"));
+    let mut key = 0;
+    let mut submit = |coordinator: &mut Coordinator, submitter| {
+        key += 1;
+        coordinator.submit_as(Duration::ZERO, submitter, key, search(40, 1), 1)
+    };
+    let main = submit(&mut coordinator, Submitter::Server).unwrap();
+    let kept = [Submitter::Here, other].map(|submitter| {
+        let job = submit(&mut coordinator, submitter).unwrap();
+        coordinator.cancel(SECOND, job);
+        job
+    });
+    coordinator.cancel(SECOND, main);
+    for _ in 0..600 {
+        let job = submit(&mut coordinator, liar).unwrap();
+        assert_eq!(coordinator.cancel_as(SECOND, liar, job), Ok(()));
+    }
+    assert!([main, kept[0], kept[1]].iter().all(|&job| coordinator.job(job).is_some()));
+    assert_eq!(coordinator.jobs().len(), 1 + 256);
+    let full = (0..).find(|_| submit(&mut coordinator, liar).is_err()).unwrap();
+    assert_eq!(full, 62);
+    assert_eq!(submit(&mut coordinator, liar), Err(SubmitError::TooManyOfYours));
+    assert!(submit(&mut coordinator, other).is_ok());
+    assert!(submit(&mut coordinator, Submitter::Here).is_ok());
 }

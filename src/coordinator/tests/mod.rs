@@ -1,5 +1,6 @@
 //! The coordinator under virtual time, with simulated clients and with random events.
 
+mod ban;
 mod evidence;
 mod fairness;
 mod hostile;

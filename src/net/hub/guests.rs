@@ -1,6 +1,7 @@
 //! Clients of the classic protocol: shown, heard, and lent nothing.
 
-use super::{BARRED, CROWDED, Hub, MOST_PER_ADDRESS, Sender};
+use super::hello::{BANNED, CROWDED, MOST_PER_ADDRESS};
+use super::{Hub, Sender};
 use crate::coordinator::{ClientId, Join, Refusal};
 use crate::jobs::Claim;
 use crate::net::random;
@@ -13,9 +14,9 @@ impl Hub {
     /// A client of the classic protocol: it is shown, claims seeds, and is lent nothing.
     pub(in crate::net) fn join_classic(&self, sender: &Sender) -> Result<ClientId, String> {
         let mut state = self.state();
-        let address = sender.address.ip();
-        if state.grudges.bars(address, self.began.elapsed()) {
-            return Err(BARRED.into());
+        let (now, address) = (self.began.elapsed(), sender.address.ip());
+        if state.bans.turn_away(address, None) {
+            return Err(BANNED.into());
         }
         if state.visitors.at(address) >= MOST_PER_ADDRESS {
             return Err(CROWDED.into());
@@ -28,9 +29,8 @@ impl Hub {
             threads: 0,
             kinds: Vec::new(),
             rate_hint: 0,
-            suspect: false,
+            suspect: state.suspicion.rests_on(address, now),
         };
-        let now = self.began.elapsed();
         let joined = state.coordinator.join(now, join).map_err(|error| error.to_string())?;
         state.visitors.welcome(joined.client, address, sender.doorbell.clone());
         self.drain(&mut state);

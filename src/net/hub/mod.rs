@@ -3,22 +3,25 @@
 //! Transports hand in decoded requests with what they know of the sender, and send out what they
 //! get. A visitor is a client that has said hello; how it is reached is its doorbell's business.
 
+mod admin;
 mod guests;
+mod hello;
+#[cfg(test)]
+mod tests;
 
-use super::grudges::Grudges;
-use super::lists;
-use super::market::{self, describe, spec_of};
+use super::bans::Bans;
+use super::market::{self, describe};
+use super::suspicion::Suspicion;
 use super::visitors::{Doorbell, Visitors};
 use super::{random, random_seed};
 use crate::coordinator::{
-    Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, JobEnd, JobId, Join,
+    Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, JobEnd, JobId,
+    Reason as Doubt, Submitter,
 };
 use crate::jobs::{JobSpec, Solution};
-use crate::proto::{
-    Answer, Call, Hello, News, Notice, Over, Reason, Refused, Reply, Request, Welcome, negotiate,
-};
+use crate::proto::{Answer, Call, News, Notice, Over, Reason, Refused, Reply, Request};
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
@@ -52,7 +55,8 @@ pub enum ServerEvent {
 struct State {
     coordinator: Coordinator,
     visitors: Visitors,
-    grudges: Grudges,
+    suspicion: Suspicion,
+    bans: Bans,
     /// The job after which the server closes.
     main_job: Option<JobId>,
     closing: Option<Over>,
@@ -61,6 +65,8 @@ struct State {
 /// The one owner of the coordinator: turns requests into calls and its events into notices.
 pub struct Hub {
     state: Mutex<State>,
+    /// Whether strangers may submit jobs.
+    open: AtomicBool,
     began: Instant,
     events: mpsc::UnboundedSender<ServerEvent>,
     /// The second in which a classic client said something last, and how many lines came in it.
@@ -71,15 +77,6 @@ pub struct Hub {
     /// Rung when the server is to close.
     pub(super) closing_bell: Notify,
 }
-
-/// Said to newcomers from an address whose clients have lost their trust.
-const BARRED: &str = "several clients of this address have lost the server's trust; what they \
-                      did wrong is in `seedrush clients`; try again in an hour";
-
-/// Clients of one address: more than any network behind one address has, and far from what would
-/// fill the house. This machine's own are not counted.
-const MOST_PER_ADDRESS: usize = 4096;
-const CROWDED: &str = "too many clients at this address";
 
 /// What the hub hands to whoever shows and audits.
 pub(super) struct Outlets {
@@ -99,12 +96,14 @@ impl Hub {
         let (audit_sender, audits) = mpsc::unbounded_channel();
         let hub = Self {
             state: Mutex::new(State {
-                grudges: Grudges::new(config.grudge),
+                suspicion: Suspicion::new(config.grudge),
+                bans: Bans::default(),
                 coordinator: Coordinator::new(config, random_seed()),
                 visitors: Visitors::default(),
                 main_job: None,
                 closing: None,
             }),
+            open: AtomicBool::new(false),
             began: Instant::now(),
             events: event_sender,
             said: AtomicU64::new(0),
@@ -130,7 +129,8 @@ impl Hub {
     /// There are too many jobs.
     pub(super) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
         let key = u128::from(random()) << 64 | u128::from(random());
-        let job = self.with(|coordinator, now| coordinator.submit(now, key, spec, 1));
+        let submitter = Submitter::Server;
+        let job = self.with(|coordinator, now| coordinator.submit_as(now, submitter, key, spec, 1));
         let job = job.map_err(|error| error.to_string())?;
         self.state().main_job = Some(job);
         Ok(job)
@@ -165,19 +165,21 @@ impl Hub {
         client: &mut Option<ClientId>,
         request: Request,
     ) -> Reply {
+        let checked = self.check(sender, &request.call);
         let mut state = self.state();
         if let Some(id) = *client {
             state.visitors.heard(id, request.notices_seen, &sender.doorbell);
         }
         let number = request.number;
         let known = client.is_some();
-        let answer = match request.call {
+        let answer = match (checked, request.call) {
+            (Err(refused), _) => refused,
             // One client for each connection, or one connection could fill the house.
-            Call::Hello(hello) if !known => self.hello(&mut state, sender, client, hello),
-            call => {
-                let roomy = matches!(sender.doorbell, Doorbell::Own(_));
-                self.answer(&mut state, *client, number, call, roomy)
+            (_, Call::Hello(hello)) if !known => self.hello(&mut state, sender, client, hello),
+            (Ok(spec), call) if needs_no_hello(&call) => {
+                self.administer(&mut state, sender, call, spec)
             }
+            (_, call) => self.answer(&mut state, *client, number, call),
         };
         self.drain(&mut state);
         let notice = client.and_then(|id| state.visitors.oldest(id));
@@ -229,80 +231,17 @@ impl Hub {
         self.with(|coordinator, now| coordinator.audited(now, result));
     }
 
-    fn hello(
-        &self,
-        state: &mut State,
-        sender: &Sender,
-        client: &mut Option<ClientId>,
-        hello: Hello,
-    ) -> Answer {
-        if state.closing.is_some() {
-            return refused(Reason::Closing, "the search is over and the server about to end");
-        }
-        let version = match negotiate(hello.oldest_version, hello.newest_version) {
-            Ok(version) => version,
-            Err(text) => return refused(Reason::Version, &text),
-        };
-        let session = u128::from_be_bytes(hello.key);
-        let now = self.began.elapsed();
-        // Who is here already may come back whatever its neighbours did.
-        let new = !state.coordinator.knows(session);
-        if new && state.grudges.bars(sender.address.ip(), now) {
-            return refused(Reason::Banned, BARRED);
-        }
-        if new && state.visitors.at(sender.address.ip()) >= MOST_PER_ADDRESS {
-            return refused(Reason::Full, CROWDED);
-        }
-        let join = Join {
-            session,
-            name: hello.name,
-            address: sender.address.to_string(),
-            backend: hello.backend,
-            threads: hello.threads,
-            kinds: hello.kinds,
-            rate_hint: hello.rate_hint,
-            suspect: false,
-        };
-        match state.coordinator.join(now, join) {
-            Ok(joined) => {
-                *client = Some(joined.client);
-                let (address, doorbell) = (sender.address.ip(), sender.doorbell.clone());
-                let session = state.visitors.welcome(joined.client, address, doorbell);
-                Answer::Welcome(Welcome {
-                    version,
-                    client: joined.client.0,
-                    session,
-                    server: state.coordinator.instance(),
-                    held: joined.held.into_iter().map(market::held).collect(),
-                })
-            }
-            Err(refusal) => market::refusal(refusal),
-        }
-    }
-
     fn answer(
         &self,
         state: &mut State,
         client: Option<ClientId>,
         number: u64,
         call: Call,
-        roomy: bool,
     ) -> Answer {
         let now = self.began.elapsed();
         let coordinator = &mut state.coordinator;
         match (call, client) {
             (Call::Describe { job, offset }, _) => describe(coordinator, JobId(job), offset),
-            (Call::Submit(submit), _) => match spec_of(&submit.work) {
-                Ok(spec) => market::submit(coordinator, now, submit, spec),
-                Err(text) => refused(Reason::Malformed, &text),
-            },
-            (Call::Cancel(job), _) if coordinator.cancel(now, JobId(job)) => Answer::Ok,
-            (Call::Cancel(job), _) => {
-                refused(Reason::Unknown, &format!("there is no job {job} that could be ended"))
-            }
-            (Call::Jobs(offset), _) => lists::jobs(coordinator, offset, roomy),
-            (Call::Job { job, offset }, _) => lists::job(coordinator, JobId(job), offset),
-            (Call::Clients(offset), _) => lists::clients(coordinator, offset, roomy),
             (_, None) => refused(Reason::Session, "say hello first"),
             (Call::Ask, Some(client)) => match coordinator.request(now, client, number) {
                 Ok(Assignment::Lease(grant)) => Answer::Grant(market::grant(grant)),
@@ -321,7 +260,7 @@ impl Hub {
                 coordinator.leave(client);
                 Answer::Ok
             }
-            (Call::Hello(_), Some(_)) => refused(Reason::Malformed, "one hello is enough"),
+            (_, Some(_)) => refused(Reason::Malformed, "one hello is enough"),
         }
     }
 
@@ -357,9 +296,12 @@ impl Hub {
             }
             Event::Distrusted(id, reason) | Event::Banned(id, reason) => {
                 self.show(ServerEvent::Distrusted(id.0, reason.to_string()));
-                // Once for each client: one that has lost its trust may be banned yet.
-                if let Some(address) = state.visitors.offended(id) {
-                    state.grudges.note(address, self.began.elapsed());
+                // Once for each client: one that has lost its trust may be banned yet. What the
+                // operator has against one says nothing of its neighbours.
+                if reason != Doubt::Operator
+                    && let Some(address) = state.visitors.offended(id)
+                {
+                    state.suspicion.note(address, self.began.elapsed());
                 }
                 self.nudge(state, id, News::Wake);
             }
@@ -406,6 +348,19 @@ impl Hub {
         // A panic while the lock is held is a bug of the coordinator; going on serves the others.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What everyone may send without being a client; whether they may have it is another question.
+fn needs_no_hello(call: &Call) -> bool {
+    !matches!(
+        call,
+        Call::Hello(_)
+            | Call::Ask
+            | Call::Describe { .. }
+            | Call::Progress(_)
+            | Call::Heartbeat
+            | Call::Goodbye
+    )
 }
 
 /// A refusal with a sentence.
