@@ -8,6 +8,7 @@ pub mod admin;
 mod audit;
 pub mod classic;
 pub mod client;
+mod cookies;
 mod grudges;
 mod hub;
 pub mod link;
@@ -21,7 +22,6 @@ mod visitors;
 
 pub use hub::{Hub, ServerEvent};
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 /// Where everything listens if nobody says otherwise.
@@ -73,14 +73,27 @@ pub fn team_port(team: u16) -> Result<(u16, bool), String> {
     }
 }
 
-/// A number nobody can guess: the standard library keys its hashers from the system's randomness.
-pub(crate) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
+/// Returns bytes that nobody can guess, from the system.
+///
+/// # Panics
+/// The system has no randomness. A server whose sessions and cookies can be guessed must not run,
+/// and a system that had randomness once does not lose it.
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        panic!("the system gives no random bytes: {error}");
+    }
+    bytes
 }
 
-/// A key nobody can guess.
+/// Returns a number that nobody can guess.
+pub(crate) fn random() -> u64 {
+    u64::from_ne_bytes(random_bytes())
+}
+
+/// Returns a key that nobody can guess.
 pub(crate) fn random_key() -> [u8; 16] {
-    (u128::from(random()) << 64 | u128::from(random())).to_be_bytes()
+    random_bytes()
 }
 
 /// `time`, of which half is left to chance.

@@ -3,7 +3,7 @@
 use super::{BARRED, CROWDED, Hub, MOST_PER_ADDRESS, Sender};
 use crate::coordinator::{ClientId, Join, Refusal};
 use crate::jobs::Claim;
-use crate::net::random;
+use crate::net::random_key;
 use std::sync::atomic::Ordering;
 
 /// Lines of classic clients that are shown in a second.
@@ -21,7 +21,7 @@ impl Hub {
             return Err(CROWDED.into());
         }
         let join = Join {
-            session: u128::from(random()) << 64 | u128::from(random()),
+            session: u128::from_ne_bytes(random_key()),
             name: "classic".into(),
             address: sender.address.to_string(),
             backend: "classic protocol".into(),

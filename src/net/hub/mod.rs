@@ -8,8 +8,8 @@ mod guests;
 use super::grudges::Grudges;
 use super::lists;
 use super::market::{self, describe, spec_of};
-use super::random;
 use super::visitors::{Doorbell, Visitors};
+use super::{random, random_key};
 use crate::coordinator::{
     Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, JobEnd, JobId, Join,
 };
@@ -129,7 +129,7 @@ impl Hub {
     /// # Errors
     /// There are too many jobs.
     pub(super) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
-        let key = u128::from(random()) << 64 | u128::from(random());
+        let key = u128::from_ne_bytes(random_key());
         let job = self.with(|coordinator, now| coordinator.submit(now, key, spec, 1));
         let job = job.map_err(|error| error.to_string())?;
         self.state().main_job = Some(job);
