@@ -137,7 +137,9 @@ impl Connection {
                         return timeout(HANDSHAKE_TIME, flushing).await?;
                     }
                 }
-                () = bell.notified() => self.tell(hub).await?,
+                () = bell.notified() => if !self.tell(hub).await? {
+                    return Ok(());
+                },
             }
         }
     }
@@ -163,16 +165,20 @@ impl Connection {
         Ok(!refused && !farewell)
     }
 
-    /// Pushes what the client has not been told here.
-    async fn tell(&mut self, hub: &Hub) -> io::Result<()> {
-        let Some(client) = self.client else { return Ok(()) };
+    /// Pushes what the client has not been told here; whether the connection goes on.
+    async fn tell(&mut self, hub: &Hub) -> io::Result<bool> {
+        let Some(client) = self.client else { return Ok(true) };
+        if let Some(refusal) = hub.dismissal(client) {
+            self.send(&Reply { number: 0, notice: None, answer: Some(refusal) }).await?;
+            return Ok(false);
+        }
         for notice in hub.notices(client) {
             if notice.number == 0 || notice.number > self.told {
                 self.told = self.told.max(notice.number);
                 self.send(&Reply { number: 0, notice: Some(notice), answer: None }).await?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn send(&mut self, reply: &Reply) -> io::Result<()> {

@@ -12,6 +12,7 @@ use super::visitors::{Doorbell, Visitors};
 use super::{random, random_key};
 use crate::coordinator::{
     Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, JobEnd, JobId, Join,
+    Refusal, Standing,
 };
 use crate::jobs::{JobSpec, Solution};
 use crate::proto::{
@@ -196,6 +197,14 @@ impl Hub {
     /// What a visitor is to be told: all that it has not acknowledged, and nudges, once.
     pub(super) fn notices(&self, client: ClientId) -> Vec<Notice> {
         self.state().visitors.notices(client)
+    }
+
+    /// Returns the refusal after which the server hangs up on a client, if it is banned.
+    pub(super) fn dismissal(&self, client: ClientId) -> Option<Answer> {
+        match self.state().coordinator.client(client)?.standing {
+            Standing::Banned(reason) => Some(market::refusal(Refusal::Banned(reason))),
+            Standing::Good | Standing::Distrusted(_) => None,
+        }
     }
 
     /// Visitors by datagram with something new to be told.
