@@ -5,6 +5,7 @@
 //! `coordinator`, what is well-formed in `proto`. Listeners, addresses and shutdown are passed in.
 
 pub mod admin;
+mod admission;
 mod audit;
 pub mod classic;
 pub mod client;
@@ -27,11 +28,13 @@ use std::time::Duration;
 /// Where everything listens if nobody says otherwise.
 pub const DEFAULT_PORT: u16 = 1800;
 
-/// A connection that has not said anything complete for this long is closed. Enough for a slow
-/// satellite link, and a thousand silent ones are gone soon.
+/// A connection that has neither said hello nor asked anything that could be answered for this long is
+/// closed, whatever else it says. Enough for a slow satellite link, and a thousand silent ones are gone
+/// soon.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// As before, after the first message. Clients send something every [`HEARTBEAT`].
+/// A client of which no whole message comes for this long is cut off. They send something every
+/// [`HEARTBEAT`].
 const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// How often a client that has nothing to say says so.

@@ -6,24 +6,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// No test takes nearly as long; one that does hangs.
-const GUARD: Duration = Duration::from_secs(120);
+pub(super) const GUARD: Duration = Duration::from_secs(120);
 
 /// A string whose first solution for three zero bytes comes soon: 7fd.
-const EASY: &str = "00f8";
+pub(super) const EASY: &str = "00f8";
 
-const SERVER: &str = env!("CARGO_BIN_EXE_seedrush-server");
-const CLIENT: &str = env!("CARGO_BIN_EXE_seedrush-client");
-const SEEDRUSH: &str = env!("CARGO_BIN_EXE_seedrush");
+pub(super) const SERVER: &str = env!("CARGO_BIN_EXE_seedrush-server");
+pub(super) const CLIENT: &str = env!("CARGO_BIN_EXE_seedrush-client");
+pub(super) const SEEDRUSH: &str = env!("CARGO_BIN_EXE_seedrush");
 
 /// A program that is running; killed when dropped.
-struct Program {
+pub(super) struct Program {
     child: Child,
     lines: Receiver<String>,
     said: Vec<String>,
 }
 
 impl Program {
-    fn start(path: &str, words: &[&str]) -> Self {
+    pub(super) fn start(path: &str, words: &[&str]) -> Self {
         let mut command = Command::new(path);
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -41,24 +41,29 @@ impl Program {
     }
 
     /// A server, and the port that it listens on.
-    fn server(words: &[&str]) -> (Self, String) {
+    pub(super) fn server(words: &[&str]) -> (Self, String) {
+        Self::server_of(SERVER, words)
+    }
+
+    /// The same, started by a program that may need words of its own.
+    pub(super) fn server_of(path: &str, words: &[&str]) -> (Self, String) {
         let mut all = words.to_vec();
         all.extend(["--bind", "127.0.0.1", "--port", "0"]);
-        let mut server = Self::start(SERVER, &all);
+        let mut server = Self::start(path, &all);
         let line = server.wait_for("listening on ");
         let address = line.trim_start_matches("listening on ").split(',').next().unwrap();
         let address = address.to_owned();
         (server, address)
     }
 
-    fn client(address: &str, words: &[&str]) -> Self {
+    pub(super) fn client(address: &str, words: &[&str]) -> Self {
         let mut all = vec![address, "--threads", "1"];
         all.extend(words);
         Self::start(CLIENT, &all)
     }
 
     /// The first line with `words` in it from now on.
-    fn wait_for(&mut self, words: &str) -> String {
+    pub(super) fn wait_for(&mut self, words: &str) -> String {
         let until = Instant::now() + GUARD;
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -76,7 +81,7 @@ impl Program {
     }
 
     /// Waits for the end; the exit code and all that was said.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(super) fn end(mut self) -> (Option<i32>, String) {
         let until = Instant::now() + GUARD;
         let status: ExitStatus = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -90,7 +95,7 @@ impl Program {
     }
 
     #[cfg(unix)]
-    fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
@@ -103,7 +108,7 @@ impl Drop for Program {
     }
 }
 
-fn run(path: &str, words: &[&str]) -> (Option<i32>, String) {
+pub(super) fn run(path: &str, words: &[&str]) -> (Option<i32>, String) {
     Program::start(path, words).end()
 }
 
