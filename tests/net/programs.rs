@@ -328,6 +328,60 @@ fn a_client_without_a_server_ends_with_code_three() {
     assert!(code == Some(3) && said.contains("out of reach"), "{said}");
 }
 
+/// Something that accepts connections, and does with each what a test wants.
+fn listener(serve: fn(std::net::TcpStream)) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+#[test]
+fn what_never_answers_is_no_server() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    let silent = |mut stream: TcpStream| while stream.read(&mut [0; 64]).is_ok_and(|n| n > 0) {};
+    let garbage = |mut stream: TcpStream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    };
+    // Frames that are messages, in answer to nothing: a reply with the number 9 and an empty ok.
+    let chatter = |mut stream: TcpStream| {
+        while stream.write_all(&[0, 0, 0, 5, 8, 9, 0xba, 1, 0]).is_ok() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let commands: [&[&str]; 5] = [
+        &["jobs"],
+        &["status", "1"],
+        &["cancel", "1"],
+        &["clients"],
+        &["submit", "sum-of-squares", "1", "2"],
+    ];
+    for serve in [silent as fn(TcpStream), garbage, chatter] {
+        let address = listener(serve);
+        for transport in ["tcp", "auto"] {
+            let asking: Vec<Program> = commands
+                .iter()
+                .map(|words| {
+                    let to = ["--to", &address, "--retry-for", "1", "--transport", transport];
+                    Program::start(SEEDRUSH, &[words, &to[..]].concat())
+                })
+                .collect();
+            for asked in asking {
+                let (code, said) = asked.end();
+                let errors = said.lines().filter(|line| line.starts_with("error")).count();
+                assert!(code == Some(3) && errors == 1, "{code:?}: {said}");
+                assert!(said.contains("out of reach"), "{said}");
+            }
+        }
+    }
+}
+
 #[test]
 fn old_and_new_programs_find_it_together() {
     let (server, address) = Program::server(&["2", "A7C02215FC", "--classic"]);
