@@ -2,7 +2,7 @@
 
 #![cfg(unix)]
 
-use super::programs::{Program, SEEDRUSH, SERVER, run};
+use super::programs::{GUARD, Program, SEEDRUSH, SERVER, run};
 use seedrush::proto::{Call, Hello, Request};
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
@@ -156,4 +156,74 @@ fn a_client_stays_while_strangers_come_and_go() {
     server.signal("-INT");
     let (_, said) = client.end();
     assert!(!said.contains("out of reach"), "{said}");
+}
+
+/// A pipe that nobody reads, filled to the brim.
+#[cfg(target_os = "linux")] // where a blocked write is known to be one
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut filler = writer.try_clone().unwrap();
+    let (wrote, written) = std::sync::mpsc::channel();
+    // It ends with the reader.
+    std::thread::spawn(move || {
+        while filler.write_all(&[b'x'; 4096]).is_ok() {
+            let _ = wrote.send(());
+        }
+    });
+    while written.recv_timeout(Duration::from_secs(1)).is_ok() {}
+    (reader, writer)
+}
+
+/// A server whose output nobody reads, and its address.
+#[cfg(target_os = "linux")]
+fn unread_server(words: &[&str]) -> (std::process::Child, std::io::PipeReader, String) {
+    let (reader, writer) = full_pipe();
+    // A port that was free a moment ago: the server cannot say which it has.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = free.port().to_string();
+    let child = std::process::Command::new(SERVER)
+        .args(words)
+        .args(["--min-clients", "1", "--bind", "127.0.0.1", "--port", &port])
+        .stdin(std::process::Stdio::null())
+        .stdout(writer)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    (child, reader, free.to_string())
+}
+
+#[cfg(target_os = "linux")]
+fn code_of(mut child: std::process::Child) -> Option<i32> {
+    let until = std::time::Instant::now() + GUARD;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if std::time::Instant::now() > until {
+            let _ = child.kill();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_whose_output_nobody_reads_ends_with_its_job() {
+    let (server, _reader, address) = unread_server(&["2", "A7C02215FC"]);
+    let client = Program::client(&address, &["--transport", "tcp"]);
+    let (code, said) = client.end();
+    assert!(code == Some(0) && said.contains("you won"), "{said}");
+    assert_eq!(code_of(server), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_whose_output_nobody_reads_can_be_stopped() {
+    let (server, _reader, address) = unread_server(&["16", "A7C02215FC"]);
+    let mut client = Program::client(&address, &["--transport", "tcp"]);
+    client.wait_for("job 1");
+    let id = server.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(code_of(server), Some(130));
 }
