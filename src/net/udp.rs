@@ -135,7 +135,7 @@ impl Peer {
 impl Server<'_> {
     async fn receive(&mut self, datagram: &[u8], from: SocketAddr) {
         if let Some(old) = self.old.as_mut().filter(|_| OldPeers::are_meant(datagram)) {
-            if let Some(reply) = old.receive(self.hub, datagram, from) {
+            if let Some(reply) = old.receive(self.hub, datagram, from, Instant::now()) {
                 let _ = self.socket.send_to(&reply, from).await;
             }
             return;
@@ -208,7 +208,7 @@ impl Server<'_> {
     /// Tells clients of the classic protocol what is due.
     async fn tell_old(&mut self) {
         let Some(old) = &mut self.old else { return };
-        for (address, line) in old.due(self.hub) {
+        for (address, line) in old.due(self.hub, Instant::now()) {
             let _ = self.socket.send_to(&line, address).await;
         }
     }

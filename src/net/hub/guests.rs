@@ -4,6 +4,8 @@ use super::{BARRED, CROWDED, Hub, MOST_PER_ADDRESS, Sender};
 use crate::coordinator::{ClientId, Join, Refusal};
 use crate::jobs::Claim;
 use crate::net::random_key;
+use crate::net::visitors::Doorbell;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 /// Lines of classic clients that are shown in a second.
@@ -12,6 +14,20 @@ const MOST_SAID: u64 = 500;
 impl Hub {
     /// A client of the classic protocol: it is shown, claims seeds, and is lent nothing.
     pub(in crate::net) fn join_classic(&self, sender: &Sender) -> Result<ClientId, String> {
+        self.join_guest(sender, "classic".into())
+    }
+
+    /// The same of one that speaks in datagrams, where it has the number `number`.
+    pub(in crate::net) fn join_classic_datagrams(
+        &self,
+        address: SocketAddr,
+        number: u64,
+    ) -> Result<ClientId, String> {
+        let sender = Sender { address, doorbell: Doorbell::Shared };
+        self.join_guest(&sender, format!("classic {number}"))
+    }
+
+    fn join_guest(&self, sender: &Sender, name: String) -> Result<ClientId, String> {
         let mut state = self.state();
         let address = sender.address.ip();
         if state.grudges.bars(address, self.began.elapsed()) {
@@ -22,7 +38,7 @@ impl Hub {
         }
         let join = Join {
             session: u128::from_ne_bytes(random_key()),
-            name: "classic".into(),
+            name,
             address: sender.address.to_string(),
             backend: "classic protocol".into(),
             threads: 0,

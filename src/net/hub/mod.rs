@@ -63,6 +63,8 @@ struct State {
 pub struct Hub {
     state: Mutex<State>,
     began: Instant,
+    /// Clients that must be there before the search begins.
+    pub(super) min_clients: usize,
     events: mpsc::UnboundedSender<ServerEvent>,
     /// The second in which a classic client said something last, and how many lines came in it.
     said: AtomicU64,
@@ -99,6 +101,7 @@ impl Hub {
         let (event_sender, events) = mpsc::unbounded_channel();
         let (audit_sender, audits) = mpsc::unbounded_channel();
         let hub = Self {
+            min_clients: config.min_clients,
             state: Mutex::new(State {
                 grudges: Grudges::new(config.grudge),
                 coordinator: Coordinator::new(config, random()),
