@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Descriptors of the server, and twice as many connections of an attacker.
+/// Descriptors of a server, and how many connections its attacker wants: twice as many.
 const FEW: &str = "64";
 const MANY: usize = 128;
 
@@ -174,56 +174,69 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     (reader, writer)
 }
 
-/// A server whose output nobody reads, and its address.
+/// A server whose output nobody reads; killed when dropped.
 #[cfg(target_os = "linux")]
-fn unread_server(words: &[&str]) -> (std::process::Child, std::io::PipeReader, String) {
-    let (reader, writer) = full_pipe();
-    // A port that was free a moment ago: the server cannot say which it has.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let port = free.port().to_string();
-    let child = std::process::Command::new(SERVER)
-        .args(words)
-        .args(["--min-clients", "1", "--bind", "127.0.0.1", "--port", &port])
-        .stdin(std::process::Stdio::null())
-        .stdout(writer)
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    (child, reader, free.to_string())
+struct Unread {
+    child: std::process::Child,
+    address: String,
+    _reader: std::io::PipeReader,
 }
 
 #[cfg(target_os = "linux")]
-fn code_of(mut child: std::process::Child) -> Option<i32> {
-    let until = std::time::Instant::now() + GUARD;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
+impl Unread {
+    fn start(words: &[&str]) -> Self {
+        let (reader, writer) = full_pipe();
+        // A port that was free a moment ago: the server cannot say which it has.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = free.port().to_string();
+        let child = std::process::Command::new(SERVER)
+            .args(words)
+            .args(["--min-clients", "1", "--bind", "127.0.0.1", "--port", &port])
+            .stdin(std::process::Stdio::null())
+            .stdout(writer)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, address: free.to_string(), _reader: reader }
+    }
+
+    fn code(mut self) -> Option<i32> {
+        let until = std::time::Instant::now() + GUARD;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(std::time::Instant::now() < until, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
         }
-        if std::time::Instant::now() > until {
-            let _ = child.kill();
-            panic!("it does not end");
-        }
-        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_whose_output_nobody_reads_ends_with_its_job() {
-    let (server, _reader, address) = unread_server(&["2", "A7C02215FC"]);
-    let client = Program::client(&address, &["--transport", "tcp"]);
+    let server = Unread::start(&["2", "A7C02215FC"]);
+    let client = Program::client(&server.address, &["--transport", "tcp"]);
     let (code, said) = client.end();
     assert!(code == Some(0) && said.contains("you won"), "{said}");
-    assert_eq!(code_of(server), Some(0));
+    assert_eq!(server.code(), Some(0));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_whose_output_nobody_reads_can_be_stopped() {
-    let (server, _reader, address) = unread_server(&["16", "A7C02215FC"]);
-    let mut client = Program::client(&address, &["--transport", "tcp"]);
+    let server = Unread::start(&["16", "A7C02215FC"]);
+    let mut client = Program::client(&server.address, &["--transport", "tcp"]);
     client.wait_for("job 1");
-    let id = server.id().to_string();
+    let id = server.child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    assert_eq!(code_of(server), Some(130));
+    assert_eq!(server.code(), Some(130));
 }
