@@ -41,6 +41,7 @@ pub mod jobs;
 pub mod machine;
 pub mod net;
 pub mod plan;
+mod printable;
 pub mod proto;
 pub mod puzzle;
 pub mod search;

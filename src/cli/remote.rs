@@ -136,8 +136,8 @@ struct Terms {
     #[arg(long, global = true)]
     detach: bool,
 
-    /// 1 to 100: a job of priority 2 gets twice as many leases as one of priority 1; above 1 only
-    /// from the server's own machine
+    /// 1 to 100: a job of priority 2 gets twice the time of one of priority 1; above 1 only from the
+    /// server's own machine
     #[arg(long, global = true, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     priority: u32,
 }

@@ -232,7 +232,7 @@ impl Diligence {
 
 /// What a stranger sent, made fit for a terminal.
 fn for_people(text: &str) -> Box<str> {
-    text.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect::<String>().into()
+    text.chars().map(crate::printable::printable).take(MAX_NAME).collect::<String>().into()
 }
 
 /// Which requests were answered with a lease: the newest 64 numbers, as a window that slides.

@@ -194,7 +194,7 @@ impl Coordinator {
         let (kind, unit_cost) = (entry.kind(), entry.job.spec().unit_cost());
         let (shares, per_share) = match &checked {
             Checked::Proved { .. } => (None, units),
-            Checked::Shares(shares) => {
+            Checked::Shares { shares, .. } => {
                 shares_of(lease, shares, units);
                 (Some(shares.len()), f64::from(bits.unwrap_or(0)).exp2())
             }
@@ -206,9 +206,7 @@ impl Coordinator {
         let credible = shares.is_none() || lease.evidence.is_credible();
         let work = Work { job: report.job, kind, unit_cost, claimed: units, proved };
         self.renew(now, client, report.lease, &work);
-        if let Checked::Proved { solutions } = &checked {
-            self.judge(client, report.job, solutions);
-        }
+        self.judge(client, report.job, checked.solutions());
         let known = self.clients.find_mut(client);
         if let (Some(shares), Some(known)) = (shares, known)
             && known.trust.weigh(shares, units / per_share)

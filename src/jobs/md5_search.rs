@@ -83,27 +83,31 @@ impl Md5Search {
         (span.start()..span.end()).filter(solves).collect()
     }
 
+    /// Returns the shares, ascending, and those of them that are solutions.
     pub(super) fn check_shares(
         &self,
         span: Span,
         share_bits: u32,
         shares: &[u128],
-    ) -> Result<Vec<u128>, Fault> {
+    ) -> Result<(Vec<u128>, Vec<u128>), Fault> {
         let mut shares = shares.to_vec();
         shares.sort_unstable();
         if let Some(pair) = shares.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Fault::FalseShare(pair[0]));
         }
-        let is_share =
-            |nonce| span.contains(nonce) && zero_bits(&self.space, nonce) >= Some(share_bits);
-        if let Some(&false_share) = shares.iter().find(|&&nonce| !is_share(nonce)) {
-            return Err(Fault::FalseShare(false_share));
+        let mut solutions = Vec::new();
+        for &nonce in &shares {
+            // Nothing is hashed that could not count.
+            let inside = Some(nonce).filter(|&nonce| span.contains(nonce));
+            match inside.and_then(|nonce| zero_bits(&self.space, nonce)) {
+                Some(bits) if bits >= self.target() => solutions.push(nonce),
+                Some(bits) if bits >= share_bits => {}
+                _ => return Err(Fault::FalseShare(nonce)),
+            }
         }
-        Ok(shares)
+        Ok((shares, solutions))
     }
 
-    /// What is known, or one too many, is known before anything is hashed: sending it again and
-    /// again costs the server nothing.
     pub(super) fn claim_nonce(&self, found: &mut Found, nonce: u128, client: u64) -> Claim {
         let place = Place::Nonce(nonce);
         if self.is_known(found, place) {

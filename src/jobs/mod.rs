@@ -241,9 +241,22 @@ pub enum Checked {
         /// Solutions that the judge came across.
         solutions: Vec<u128>,
     },
-    /// These are shares of the units that count, ascending. How much they prove is for the
-    /// coordinator to say.
-    Shares(Vec<u128>),
+    /// There are shares. How much they prove is for the coordinator to say.
+    Shares {
+        /// Those of the units that count, ascending.
+        shares: Vec<u128>,
+        /// Solutions among them, whether or not they were named as hits too.
+        solutions: Vec<u128>,
+    },
+}
+
+impl Checked {
+    /// Returns the solutions that came to light.
+    pub fn solutions(&self) -> &[u128] {
+        match self {
+            Self::Proved { solutions } | Self::Shares { solutions, .. } => solutions,
+        }
+    }
 }
 
 /// What the combined outcomes of a finished job come to.
@@ -316,9 +329,9 @@ impl Job {
         }
         match (&self.spec, outcome, share_bits) {
             (JobSpec::Md5Search(search), Outcome::Md5Search { shares, .. }, Some(bits)) => {
-                let mut shares = search.check_shares(reported, bits, shares)?;
+                let (mut shares, solutions) = search.check_shares(reported, bits, shares)?;
                 shares.retain(|&nonce| counted.contains(nonce));
-                Ok(Checked::Shares(shares))
+                Ok(Checked::Shares { shares, solutions })
             }
             (JobSpec::Md5Search(search), Outcome::Md5Search { .. }, None) => {
                 Ok(Checked::Proved { solutions: search.search_again(counted) })

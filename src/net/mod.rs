@@ -5,10 +5,12 @@
 //! `coordinator`, what is well-formed in `proto`. Listeners, addresses and shutdown are passed in.
 
 pub mod admin;
+mod admission;
 mod audit;
 mod bans;
 pub mod classic;
 pub mod client;
+mod cookies;
 mod hub;
 pub mod link;
 mod lists;
@@ -23,17 +25,18 @@ mod visitors;
 
 pub use hub::{Hub, ServerEvent};
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 /// Where everything listens if nobody says otherwise.
 pub const DEFAULT_PORT: u16 = 1800;
 
-/// A connection that has not said anything complete for this long is closed. Enough for a slow
-/// satellite link, and a thousand silent ones are gone soon.
+/// A connection that has neither said hello nor asked anything that could be answered for this long is
+/// closed, whatever else it says. Enough for a slow satellite link, and a thousand silent ones are gone
+/// soon.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// As before, after the first message. Clients send something every [`HEARTBEAT`].
+/// A client of which no whole message comes for this long is cut off. They send something every
+/// [`HEARTBEAT`].
 const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// How often a client that has nothing to say says so.
@@ -75,18 +78,27 @@ pub fn team_port(team: u16) -> Result<(u16, bool), String> {
     }
 }
 
-/// A number nobody can guess: the standard library keys its hashers from the system's randomness.
+/// Returns bytes that nobody can guess, from the system.
+///
+/// # Panics
+/// The system has no randomness. A server whose sessions and cookies can be guessed must not run,
+/// and a system that had randomness once does not lose it.
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        panic!("the system gives no random bytes: {error}");
+    }
+    bytes
+}
+
+/// Returns a number that nobody can guess.
 pub(crate) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
+    u64::from_ne_bytes(random_bytes())
 }
 
-/// A key nobody can guess.
+/// Returns a key that nobody can guess.
 pub(crate) fn random_key() -> [u8; 16] {
-    (u128::from(random()) << 64 | u128::from(random())).to_be_bytes()
-}
-
-fn random_seed() -> [u8; 32] {
-    std::array::from_fn(|_| random() as u8)
+    random_bytes()
 }
 
 /// `time`, of which half is left to chance.

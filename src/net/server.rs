@@ -1,6 +1,7 @@
 //! The server: listeners, a clock and a coordinator, run until the puzzle is solved or someone
 //! says stop.
 
+use super::admission::{Admission, Limits, Seat};
 use super::hub::{Hub, Outlets, ServerEvent};
 use super::{FAREWELL_TIME, audit, classic, tcp, udp};
 use crate::backend::Backend;
@@ -8,6 +9,7 @@ use crate::coordinator::Config;
 use crate::jobs::JobSpec;
 use crate::proto::Over;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +23,9 @@ pub use super::udp::bind;
 /// How often leases and clients that may be over are looked at.
 const EXPIRY_TICK: Duration = Duration::from_millis(50);
 
-/// Pause after a failed accept, which means that the system is out of sockets.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Pause after a failed accept, which means that the system is out of sockets: a connection that was
+/// sent away meanwhile has closed its own.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// A server that is not yet running.
 pub struct Server {
@@ -138,14 +141,23 @@ async fn farewell(hub: &Hub) {
 
 async fn accept(listener: TcpListener, hub: Arc<Hub>, classic: Option<classic::Problem>) {
     let classic = classic.map(Arc::new);
+    let admission = Admission::new(Limits::of_system());
     let mut connections = JoinSet::new();
     loop {
+        admission.settled().await;
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    connections.spawn(connection(stream, address, hub.clone(), classic.clone()));
+                    let seat = admission.enter(address.ip());
+                    let (hub, classic) = (hub.clone(), classic.clone());
+                    connections.spawn(connection(stream, address, seat, hub, classic));
                 }
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                // It hung up before it was its turn.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => {
+                    admission.evict();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             },
             Some(_) = connections.join_next() => {}
         }
@@ -155,14 +167,15 @@ async fn accept(listener: TcpListener, hub: Arc<Hub>, classic: Option<classic::P
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
+    seat: Seat,
     hub: Arc<Hub>,
     classic: Option<Arc<classic::Problem>>,
 ) {
     match classic {
         Some(problem) if !classic::is_native(&stream).await => {
-            classic::serve(stream, address, &hub, &problem).await;
+            classic::serve(stream, address, &seat, &hub, &problem).await;
         }
-        _ => tcp::serve(stream, address, &hub).await,
+        _ => tcp::serve(tcp::frames(stream), address, &seat, &hub).await,
     }
 }
 

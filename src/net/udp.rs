@@ -5,20 +5,17 @@
 //! the first time, and notices are repeated until they are acknowledged.
 
 use super::classic::{OldPeers, Problem};
+use super::cookies::Cookies;
 use super::hub::{Hub, Sender, refused};
 use super::visitors::Doorbell;
 use crate::coordinator::ClientId;
 use crate::proto::{Answer, MAX_DATAGRAM, ProtoError, Reason, Reply, Request, Welcome};
 use socket2::{Domain, Socket, Type};
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
-
-/// A cookie is good for one to two of these: a stolen one is soon worthless.
-const COOKIE_PERIOD: Duration = Duration::from_secs(120);
 
 /// Replies kept for each session. A client has a handful of requests out at most.
 const KEPT_REPLIES: usize = 16;
@@ -138,7 +135,7 @@ impl Peer {
 impl Server<'_> {
     async fn receive(&mut self, datagram: &[u8], from: SocketAddr) {
         if let Some(old) = self.old.as_mut().filter(|_| OldPeers::are_meant(datagram)) {
-            if let Some(reply) = old.receive(self.hub, datagram, from) {
+            if let Some(reply) = old.receive(self.hub, datagram, from, Instant::now()) {
                 let _ = self.socket.send_to(&reply, from).await;
             }
             return;
@@ -162,7 +159,7 @@ impl Server<'_> {
             }
         };
         if !self.cookies.is_good(&request.cookie, from) {
-            let answer = Some(Answer::Challenge(self.cookies.bake(from)));
+            let answer = Some(Answer::Challenge(self.cookies.bake(from).to_vec()));
             let challenge = Reply { number: request.number, notice: None, answer }.encode();
             return (challenge.len() <= datagram.len()).then_some(challenge);
         }
@@ -211,7 +208,7 @@ impl Server<'_> {
     /// Tells clients of the classic protocol what is due.
     async fn tell_old(&mut self) {
         let Some(old) = &mut self.old else { return };
-        for (address, line) in old.due(self.hub) {
+        for (address, line) in old.due(self.hub, Instant::now()) {
             let _ = self.socket.send_to(&line, address).await;
         }
     }
@@ -253,53 +250,5 @@ impl Server<'_> {
         }
         peer.next_push = Instant::now() + peer.push_pause;
         peer.push_pause = (peer.push_pause * 2).min(SLOWEST_PUSH);
-    }
-}
-
-/// Proofs of address: a keyed hash (SipHash, of the standard library) of address and time, which
-/// only this server can compute and which it need not remember.
-struct Cookies {
-    keys: [RandomState; 2],
-    began: Instant,
-}
-
-impl Cookies {
-    fn new() -> Self {
-        Self { keys: [RandomState::new(), RandomState::new()], began: Instant::now() }
-    }
-
-    fn bake(&self, address: SocketAddr) -> Vec<u8> {
-        self.of(address, self.period())
-    }
-
-    fn is_good(&self, cookie: &[u8], address: SocketAddr) -> bool {
-        let period = self.period();
-        [period, period.wrapping_sub(1)].iter().any(|&p| self.of(address, p) == cookie)
-    }
-
-    fn of(&self, address: SocketAddr, period: u64) -> Vec<u8> {
-        self.keys.iter().flat_map(|key| key.hash_one((address, period)).to_be_bytes()).collect()
-    }
-
-    fn period(&self) -> u64 {
-        self.began.elapsed().as_secs() / COOKIE_PERIOD.as_secs()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cookie_is_good_for_its_address_and_server_only() {
-        let (ours, other) = (Cookies::new(), Cookies::new());
-        let here: SocketAddr = "127.0.0.1:5".parse().unwrap();
-        let there: SocketAddr = "127.0.0.1:6".parse().unwrap();
-        let cookie = ours.bake(here);
-        assert!(ours.is_good(&cookie, here));
-        assert!(!ours.is_good(&cookie, there));
-        assert!(!other.is_good(&cookie, here));
-        assert!(!ours.is_good(&[], here));
-        assert!(!ours.is_good(&ours.of(here, 5), here));
     }
 }

@@ -1,12 +1,13 @@
 //! Checks that many fields share.
 
 use super::{ProtoError, wire};
+use crate::printable::printable;
 
 pub(super) fn wrong(field: &'static str, problem: &'static str) -> ProtoError {
     ProtoError::Field { field, problem }
 }
 
-/// Text for people: short enough, and nothing that could drive a terminal.
+/// Takes text for people: short enough, and what could drive a terminal refused or replaced.
 pub(super) fn text(field: &'static str, text: String, most: usize) -> Result<String, ProtoError> {
     if text.len() > most {
         return Err(wrong(field, "too long"));
@@ -14,12 +15,14 @@ pub(super) fn text(field: &'static str, text: String, most: usize) -> Result<Str
     if text.chars().any(char::is_control) {
         return Err(wrong(field, "control characters"));
     }
-    Ok(text)
+    // Not refused: a name may hold them by accident, and nobody could see why it is refused.
+    Ok(clean(&text, most))
 }
 
+/// Makes text fit for people, and cuts it to `most` bytes.
 pub(super) fn clean(text: &str, most: usize) -> String {
     let mut kept = String::new();
-    for c in text.chars().filter(|c| !c.is_control()) {
+    for c in text.chars().map(printable) {
         if kept.len() + c.len_utf8() > most {
             break;
         }

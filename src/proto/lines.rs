@@ -36,7 +36,7 @@ pub struct JobLine {
     pub done: f64,
     /// Units in all; of a puzzle, the number expected to be needed.
     pub whole: f64,
-    /// Leases in a row.
+    /// Its part of the time: priority p gets p times that of priority 1.
     pub priority: u32,
     /// Whose solution it was; 0 for nobody's.
     pub winner: u64,

@@ -101,7 +101,7 @@ pub fn negotiate(oldest: u32, newest: u32) -> Result<u32, String> {
     ))
 }
 
-/// `text` without control characters and cut to `most` bytes: fit for a field and for a terminal.
+/// Returns `text` cut to `most` bytes, with `?` for what steers a terminal or cannot be seen.
 pub fn cleaned(text: &str, most: usize) -> String {
     clean(text, most)
 }

@@ -63,7 +63,7 @@ pub struct Over {
     pub end: Option<JobEnd>,
     /// The client whose solution ended it; 0 for nobody's.
     pub winner: u64,
-    /// The first solution.
+    /// The solution found last: of a finished job, the winner's.
     pub seed: String,
 }
 

@@ -122,7 +122,7 @@ pub struct Submit {
     pub key: [u8; 16],
     /// All of it.
     pub work: Work,
-    /// Leases in a row, from 1 to 100.
+    /// From 1 to 100: p gets p times the time of priority 1.
     pub priority: u32,
 }
 

@@ -336,8 +336,17 @@ fn versions_meet_or_the_refusal_says_who_updates() {
 
 #[test]
 fn cleaned_text_always_fits() {
-    assert_eq!(cleaned("a\u{1b}[31mb\n", 64), "a[31mb");
+    assert_eq!(cleaned("a\u{1b}[31mb\n", 64), "a?[31mb?");
     assert_eq!(cleaned("ééé", 5), "éé");
+}
+
+#[test]
+fn a_name_comes_in_without_what_turns_or_hides_it() {
+    let name = |name: &str| Call::Hello(Hello { name: name.into(), ..hello() });
+    let sent = request(name("box\u{202e}\u{200b}gnp\u{2028}\u{ad}\u{e0041}")).encode(0);
+    assert_eq!(Request::decode(&sent).unwrap().call, name("box??gnp???"));
+    let control = request(name("box\u{1b}[2J")).encode(0);
+    assert!(matches!(Request::decode(&control), Err(ProtoError::Field { .. })));
 }
 
 proptest! {

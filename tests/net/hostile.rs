@@ -281,10 +281,42 @@ async fn a_client_that_claims_false_solutions_is_banned_after_three() {
         let verdict = liar.report(Progress { hits: vec![lie], ..nothing_of(&grant) }).await;
         assert_eq!(verdict.false_hits, 1, "lie {told}");
     }
-    let answer = liar.call(Call::Ask).await.unwrap();
-    assert!(matches!(answer, Answer::Refused(Refused { reason: Reason::Banned, .. })));
-    assert_eq!(liar.receive().await.and_then(|reply| reply.answer), None);
+    // It is told at once, and not only when it asks again; then the server hangs up.
+    let told = liar.receive().await.unwrap();
+    assert!(matches!(told.answer, Some(Answer::Refused(Refused { reason: Reason::Banned, .. }))));
+    assert_eq!((told.number, liar.receive().await), (0, None));
     assert!(server.has_shown("Distrusted"));
+    still_serves(server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_banned_client_over_udp_has_each_request_refused_once() {
+    let server = start();
+    let mut liar = Raw::joined(server.address, 1).await;
+    let grant = liar.lease().await;
+    let space = seedrush::SeedSpace::new(&puzzle(12, "A7C02215FC"), Layout::Counting).unwrap();
+    let is_false = |nonce: &u128| !space.puzzle().is_solved_by(&space.seed(*nonce).unwrap());
+    let lies: Vec<u128> = (grant.span.start()..).filter(is_false).take(3).collect();
+    liar.report(Progress { hits: lies, ..nothing_of(&grant) }).await;
+    let socket = datagram_socket(server.address).await;
+    let proof = cookie(&socket).await;
+    for number in 10..13 {
+        let (session, cookie) = (liar.session, proof.clone());
+        let ask = Request { number, session, notices_seen: 9, cookie, call: Call::Ask };
+        // What was pushed before may come first.
+        let mut reply = answer_to(&socket, &ask.encode(0)).await;
+        while let Some(bytes) = &reply {
+            let got = Reply::decode(bytes).unwrap();
+            if got.number == number {
+                let refused = matches!(got.answer, Some(Answer::Refused(ref r)) if r.reason == Reason::Banned);
+                assert!(refused, "{got:?}");
+                break;
+            }
+            reply = next_datagram(&socket).await;
+        }
+        assert!(reply.is_some());
+    }
+    assert_eq!(next_datagram(&socket).await, None);
     still_serves(server).await;
 }
 
@@ -343,6 +375,10 @@ async fn datagram_socket(server: SocketAddr) -> UdpSocket {
 
 async fn answer_to(socket: &UdpSocket, bytes: &[u8]) -> Option<Vec<u8>> {
     socket.send(bytes).await.unwrap();
+    next_datagram(socket).await
+}
+
+async fn next_datagram(socket: &UdpSocket) -> Option<Vec<u8>> {
     let mut buffer = [0; 2048];
     // Long for loopback; what comes at all comes at once.
     let received = timeout(Duration::from_millis(500), socket.recv(&mut buffer)).await;

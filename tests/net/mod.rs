@@ -5,6 +5,7 @@ mod classic;
 mod drivers;
 mod faults;
 mod hostile;
+mod limits;
 mod programs;
 mod relay;
 mod roles;

@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// No test takes nearly as long; one that does hangs.
-const GUARD: Duration = Duration::from_secs(120);
+pub(super) const GUARD: Duration = Duration::from_secs(120);
 
 /// A string whose first solution for three zero bytes comes soon: 7fd.
-const EASY: &str = "00f8";
+pub(super) const EASY: &str = "00f8";
 
 pub(super) const SERVER: &str = env!("CARGO_BIN_EXE_seedrush-server");
 pub(super) const CLIENT: &str = env!("CARGO_BIN_EXE_seedrush-client");
@@ -47,9 +47,14 @@ impl Program {
 
     /// The same, on another address.
     pub(super) fn server_at(bind: &str, words: &[&str]) -> (Self, String) {
+        Self::server_of(SERVER, bind, words)
+    }
+
+    /// The same, started by a program that may need words of its own.
+    pub(super) fn server_of(path: &str, bind: &str, words: &[&str]) -> (Self, String) {
         let mut all = words.to_vec();
         all.extend(["--bind", bind, "--port", "0"]);
-        let mut server = Self::start(SERVER, &all);
+        let mut server = Self::start(path, &all);
         let line = server.wait_for("listening on ");
         let address = line.trim_start_matches("listening on ").split(',').next().unwrap();
         let address = address.to_owned();
@@ -95,7 +100,7 @@ impl Program {
     }
 
     #[cfg(unix)]
-    fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
@@ -327,6 +332,60 @@ fn a_client_without_a_server_ends_with_code_three() {
     }
     let (code, said) = run(SEEDRUSH, &["jobs", "--to", &address, "--retry-for", "0"]);
     assert!(code == Some(3) && said.contains("out of reach"), "{said}");
+}
+
+/// Something that accepts connections, and does with each what a test wants.
+fn listener(serve: fn(std::net::TcpStream)) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+#[test]
+fn what_never_answers_is_no_server() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    let silent = |mut stream: TcpStream| while stream.read(&mut [0; 64]).is_ok_and(|n| n > 0) {};
+    let garbage = |mut stream: TcpStream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    };
+    // Frames that are messages, in answer to nothing: a reply with the number 9 and an empty ok.
+    let chatter = |mut stream: TcpStream| {
+        while stream.write_all(&[0, 0, 0, 5, 8, 9, 0xba, 1, 0]).is_ok() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let commands: [&[&str]; 5] = [
+        &["jobs"],
+        &["status", "1"],
+        &["cancel", "1"],
+        &["clients"],
+        &["submit", "sum-of-squares", "1", "2"],
+    ];
+    for serve in [silent as fn(TcpStream), garbage, chatter] {
+        let address = listener(serve);
+        for transport in ["tcp", "auto"] {
+            let asking: Vec<Program> = commands
+                .iter()
+                .map(|words| {
+                    let to = ["--to", &address, "--retry-for", "1", "--transport", transport];
+                    Program::start(SEEDRUSH, &[words, &to[..]].concat())
+                })
+                .collect();
+            for asked in asking {
+                let (code, said) = asked.end();
+                let errors = said.lines().filter(|line| line.starts_with("error")).count();
+                assert!(code == Some(3) && errors == 1, "{code:?}: {said}");
+                assert!(said.contains("out of reach"), "{said}");
+            }
+        }
+    }
 }
 
 #[test]

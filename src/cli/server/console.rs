@@ -1,5 +1,6 @@
 //! What the server says: joins, reports, the status line, and how it ended.
 
+use super::output::Output;
 use crate::cli::{INTERRUPTED, text};
 use crate::coordinator::{JobEnd, JobId};
 use crate::jobs::Solution;
@@ -23,11 +24,16 @@ const REPORTED_CLIENTS: usize = 32;
 /// Spans of a coverage that are printed.
 const PRINTED_SPANS: usize = 20;
 
+/// Prints one of the last lines.
+macro_rules! say_to {
+    ($out:expr, $($words:tt)*) => { $out.say_at_last(format!($($words)*)) };
+}
+
 /// What is shown while the server runs.
 #[derive(Clone)]
 pub(super) struct Console {
     hub: Arc<Hub>,
-    bar: ProgressBar,
+    out: Output,
 }
 
 impl Console {
@@ -36,7 +42,7 @@ impl Console {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
-        Self { hub, bar }
+        Self { hub, out: Output::new(bar) }
     }
 
     pub(super) async fn refresh(self) {
@@ -46,8 +52,7 @@ impl Console {
             if n.is_multiple_of(REPORT_EVERY) {
                 self.report();
             }
-            self.bar.set_message(self.status());
-            self.bar.tick();
+            self.out.status(self.status());
         }
     }
 
@@ -66,13 +71,9 @@ impl Console {
         }
     }
 
-    /// Ends the status line.
-    pub(super) fn clear(&self) {
-        self.bar.finish_and_clear();
-    }
-
-    fn say(&self, line: &str) {
-        self.bar.suspend(|| say!("{line}"));
+    /// Prints a line.
+    pub(super) fn say(&self, line: &str) {
+        self.out.say(line.to_owned());
     }
 
     fn status(&self) -> String {
@@ -123,51 +124,58 @@ fn ending_words(end: JobEnd) -> &'static str {
     }
 }
 
-/// The last words, and how the program ends.
-pub(super) fn conclude(hub: &Hub, puzzle: Option<&Puzzle>, ending: &Ending) -> ExitCode {
+/// Says the last words, and how the program ends. Waits for who reads them, if anyone does.
+pub(super) fn conclude(console: &Console, puzzle: Option<&Puzzle>, ending: &Ending) -> ExitCode {
+    let code = last_words(&console.hub, &console.out, puzzle, ending);
+    console.out.end();
+    code
+}
+
+fn last_words(hub: &Hub, out: &Output, puzzle: Option<&Puzzle>, ending: &Ending) -> ExitCode {
     let Some((puzzle, job)) = puzzle.zip(hub.main_job()) else {
         let jobs = hub.with(|coordinator, _| coordinator.jobs());
         for job in jobs.into_iter().filter(|job| job.ended.is_none()) {
-            say!("job {}: {}", job.id, job.spec);
-            print_coverage(hub, job.id);
+            say_to!(out, "job {}: {}", job.id, job.spec);
+            print_coverage(hub, out, job.id);
         }
         return ExitCode::from(INTERRUPTED);
     };
     let solutions = hub.with(|coordinator, _| coordinator.solutions(job, 0, usize::MAX));
     for solution in &solutions {
-        print_solution(puzzle, solution);
+        print_solution(out, puzzle, solution);
     }
     match ending {
         Ending::Over(_) if !solutions.is_empty() => ExitCode::SUCCESS,
         Ending::Over(_) => ExitCode::from(1),
         Ending::Stopped => {
-            print_coverage(hub, job);
+            print_coverage(hub, out, job);
             ExitCode::from(INTERRUPTED)
         }
     }
 }
 
-fn print_solution(puzzle: &Puzzle, solution: &Solution) {
+fn print_solution(out: &Output, puzzle: &Puzzle, solution: &Solution) {
     let Solution { seed, digest, client, .. } = solution;
-    say!("Final. Client {client} found seed: {seed} for hash: {digest}");
-    say!("seed    {seed}");
-    say!("digest  {digest}");
-    say!("check   {}", text::check_line(puzzle, seed));
+    say_to!(out, "Final. Client {client} found seed: {seed} for hash: {digest}");
+    say_to!(out, "seed    {seed}");
+    say_to!(out, "digest  {digest}");
+    say_to!(out, "check   {}", text::check_line(puzzle, seed));
 }
 
-fn print_coverage(hub: &Hub, job: JobId) {
+fn print_coverage(hub: &Hub, out: &Output, job: JobId) {
     let Some(coverage) = hub.with(|coordinator, _| coordinator.coverage(job)) else { return };
     let leased: u128 = coverage.leased.iter().map(|span| span.len()).sum();
-    say!(
+    say_to!(
+        out,
         "stopped: {} units done, {} were being worked on",
         text::count(coverage.confirmed.len()),
         text::count(leased)
     );
     for span in coverage.confirmed.iter().take(PRINTED_SPANS) {
-        say!("done {span}");
+        say_to!(out, "done {span}");
     }
     if let Some(more) = coverage.confirmed.fragments().checked_sub(PRINTED_SPANS).filter(|n| *n > 0)
     {
-        say!("and {more} more spans");
+        say_to!(out, "and {more} more spans");
     }
 }

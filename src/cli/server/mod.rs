@@ -1,6 +1,7 @@
 //! `seedrush-server`: leads clients to the solution of a puzzle, or serves jobs.
 
 mod console;
+mod output;
 
 use super::Failure;
 use super::net_args::{interrupted, runtime, seconds};
@@ -112,15 +113,13 @@ pub fn run(args: &ServerArgs) -> Result<ExitCode, Failure> {
             (None, _) => server,
         };
         let server = if args.open { server.open_to_all() } else { server };
-        announce(args, spec.as_ref(), address);
-        let hub = server.hub();
-        let console = Console::new(hub.clone(), args.quiet);
+        let console = Console::new(server.hub(), args.quiet);
+        announce(&console, args, spec.as_ref(), address);
         let shown = console.clone();
         let refresh = tokio::spawn(console.clone().refresh());
         let ending = server.run(interrupted(), move |event| shown.show(&event)).await;
         refresh.abort();
-        console.clear();
-        Ok(conclude(&hub, puzzle.as_ref(), &ending))
+        Ok(conclude(&console, puzzle.as_ref(), &ending))
     });
     // An audit that is still under way is not waited for.
     runtime.shutdown_background();
@@ -236,23 +235,24 @@ fn in_use(error: &io::Error, address: SocketAddr, transport: &str) -> Failure {
     Failure::Work(anyhow!("cannot listen on {transport} {address}: {hint}"))
 }
 
-fn announce(args: &ServerArgs, spec: Option<&JobSpec>, address: SocketAddr) {
-    match spec {
-        Some(JobSpec::Md5Search(search)) => say!(
+fn announce(console: &Console, args: &ServerArgs, spec: Option<&JobSpec>, address: SocketAddr) {
+    let what = match spec {
+        Some(JobSpec::Md5Search(search)) => format!(
             "problem: {} for {:?}, {} encoding, {} seeds",
             search.puzzle().difficulty(),
             search.puzzle().string(),
             search.puzzle().encoding(),
             search.space().layout(),
         ),
-        _ if args.open => say!("ready for jobs: seedrush submit --to HOST ..."),
-        _ => say!("ready for jobs of this machine: seedrush submit --to 127.0.0.1 ..."),
-    }
+        _ if args.open => "ready for jobs: seedrush submit --to HOST ...".into(),
+        _ => "ready for jobs of this machine: seedrush submit --to 127.0.0.1 ...".into(),
+    };
+    console.say(&what);
     if args.open {
-        say!(
+        console.say(
             "open: whoever reaches this port may submit jobs of priority 1, and cancel those from \
-             their own network"
+             their own network",
         );
     }
-    say!("listening on {address}, waiting for {} clients", args.min_clients());
+    console.say(&format!("listening on {address}, waiting for {} clients", args.min_clients()));
 }

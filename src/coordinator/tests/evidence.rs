@@ -242,6 +242,18 @@ fn a_solution_found_while_a_job_is_checked_wins_at_once() {
 }
 
 #[test]
+fn a_solution_that_is_named_as_a_share_alone_is_one() {
+    let (mut coordinator, client) = (coordinator(), newcomer(1, 0));
+    let client = coordinator.join(Duration::ZERO, client).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 1, small_search(10, 1), 1).unwrap();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    // It leaves the hits out.
+    let verdict = coordinator.report(SECOND, client, &lie(&grant, grant.span, |_| true)).unwrap();
+    assert_eq!(verdict.job_end, Some(JobEnd::Finished { winner: Some(client) }));
+    assert_eq!(coordinator.job(job).unwrap().solutions, 1);
+}
+
+#[test]
 fn spans_too_short_for_shares_are_searched_again_by_the_judge() {
     let mut coordinator = Coordinator::new(Config { first_units: 1000, ..config() }, [1; 32]);
     let job = coordinator.submit(Duration::ZERO, 1, small_search(8, 1000), 1).unwrap();

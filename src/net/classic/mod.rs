@@ -4,7 +4,7 @@
 //! The flow
 //! - The client connects and says nothing; over UDP its first datagram, whatever it says, lets it in.
 //!   Once enough clients are there the server sends each `ID,N,STRING`, in ASCII, without an end, in
-//!   one segment or datagram.
+//!   one segment or datagram; over UDP not before as many bytes came from it; `datagrams` says why.
 //! - Clients send progress lines, such as `Computed 100000 hashes`, each with a line feed, and
 //!   `ok,SEED,DIGEST`, with or without one. SEED may begin with `0x`; DIGEST is the MD5 of the
 //!   characters of SEED, then STRING.
@@ -13,6 +13,7 @@
 //! The old server reads from one client after the other and waits for each, so a client must say
 //! something at least every second. Servers know native clients by their first byte.
 
+mod allowance;
 mod client;
 mod datagrams;
 mod stream;
@@ -41,7 +42,7 @@ const SEGMENT_TIME: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     bytes: u32,
-    string: String,
+    puzzle: Puzzle,
 }
 
 impl Problem {
@@ -54,11 +55,17 @@ impl Problem {
         if puzzle.encoding() != Encoding::Text || !bits.is_multiple_of(8) {
             return Err("--classic needs whole zero bytes and the text encoding".into());
         }
-        Ok(Self { bytes: bits / 8, string: puzzle.string().to_owned() })
+        Ok(Self { bytes: bits / 8, puzzle: puzzle.clone() })
     }
 
     fn segment(&self, id: u64) -> String {
-        format!("{id},{},{}", self.bytes, self.string)
+        format!("{id},{},{}", self.bytes, self.puzzle.string())
+    }
+
+    /// Judges a seed as old programs write it.
+    fn is_solved_by(&self, seed: &str) -> bool {
+        let written = self.puzzle.written_seed(seed);
+        written.is_ok_and(|seed| self.puzzle.is_solved_by(&seed))
     }
 
     fn parse(segment: &str) -> Option<(u64, Puzzle)> {
@@ -73,8 +80,7 @@ impl Problem {
 /// What a server makes of one line of an old client; whether the client is to be listened to any
 /// longer.
 fn take_line(hub: &Hub, client: ClientId, line: &str) -> bool {
-    if let Some(claim) = line.strip_prefix("ok,") {
-        let seed = claim.split(',').next().unwrap_or_default();
+    if let Some(seed) = claimed_seed(line) {
         return !matches!(hub.claim(client, seed), Ok(Claim::False) | Err(_));
     }
     if let Some(tested) = tested(line)
@@ -86,6 +92,11 @@ fn take_line(hub: &Hub, client: ClientId, line: &str) -> bool {
         hub.show(ServerEvent::Said(client.0, proto::cleaned(line, proto::MAX_TEXT)));
     }
     true
+}
+
+/// The seed in a claim.
+fn claimed_seed(line: &str) -> Option<&str> {
+    line.strip_prefix("ok,")?.split(',').next()
 }
 
 /// The number in a progress line.

@@ -1,5 +1,6 @@
 //! The server's side over TCP.
 
+use super::super::admission::Seat;
 use super::super::hub::{Hub, Sender};
 use super::super::visitors::Doorbell;
 use super::super::{IDLE_TIME, tcp};
@@ -34,6 +35,7 @@ pub(in crate::net) async fn is_native(stream: &TcpStream) -> bool {
 pub(in crate::net) async fn serve(
     mut stream: TcpStream,
     address: SocketAddr,
+    seat: &Seat,
     hub: &Hub,
     problem: &Problem,
 ) {
@@ -41,9 +43,12 @@ pub(in crate::net) async fn serve(
     let bell = Arc::new(Notify::new());
     let sender = Sender { address, doorbell: Doorbell::Own(bell.clone()) };
     let Ok(client) = hub.join_classic(&sender) else { return };
-    let mut session = Session { hub, client, lines: Lines::default() };
-    // An error is the peer's or the network's; either way the connection is over.
-    let _ = session.run(&mut stream, &bell, problem).await;
+    let mut session = Session { hub, client, seat, lines: Lines::default() };
+    tokio::select! {
+        // An error is the peer's or the network's; either way the connection is over.
+        _ = session.run(&mut stream, &bell, problem) => {}
+        () = seat.evicted() => {}
+    }
     if hub.closing().is_none() {
         hub.with(|coordinator, _| coordinator.leave(client));
     }
@@ -53,6 +58,7 @@ pub(in crate::net) async fn serve(
 struct Session<'a> {
     hub: &'a Hub,
     client: ClientId,
+    seat: &'a Seat,
     lines: Lines,
 }
 
@@ -108,6 +114,11 @@ impl Session<'_> {
 
     /// Takes what came; whether the client is to be listened to any longer.
     fn heard(&mut self, bytes: &[u8]) -> bool {
+        // Before, it was one of those that only connect.
+        if !self.seat.spoke() {
+            return false;
+        }
+        self.seat.works();
         let Some(lines) = self.lines.push(bytes) else { return false };
         lines.iter().all(|line| take_line(self.hub, self.client, line))
     }

@@ -4,7 +4,9 @@ use super::hello::{BANNED, CROWDED, MOST_PER_ADDRESS};
 use super::{Hub, Sender};
 use crate::coordinator::{ClientId, Join, Refusal};
 use crate::jobs::Claim;
-use crate::net::random;
+use crate::net::random_key;
+use crate::net::visitors::Doorbell;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 /// Lines of classic clients that are shown in a second.
@@ -13,6 +15,20 @@ const MOST_SAID: u64 = 500;
 impl Hub {
     /// A client of the classic protocol: it is shown, claims seeds, and is lent nothing.
     pub(in crate::net) fn join_classic(&self, sender: &Sender) -> Result<ClientId, String> {
+        self.join_guest(sender, "classic".into())
+    }
+
+    /// The same of one that speaks in datagrams, where it has the number `number`.
+    pub(in crate::net) fn join_classic_datagrams(
+        &self,
+        address: SocketAddr,
+        number: u64,
+    ) -> Result<ClientId, String> {
+        let sender = Sender { address, doorbell: Doorbell::Shared };
+        self.join_guest(&sender, format!("classic {number}"))
+    }
+
+    fn join_guest(&self, sender: &Sender, name: String) -> Result<ClientId, String> {
         let mut state = self.state();
         let (now, address) = (self.began.elapsed(), sender.address.ip());
         if state.bans.turn_away(address, None) {
@@ -22,8 +38,8 @@ impl Hub {
             return Err(CROWDED.into());
         }
         let join = Join {
-            session: u128::from(random()) << 64 | u128::from(random()),
-            name: "classic".into(),
+            session: u128::from_ne_bytes(random_key()),
+            name,
             address: sender.address.to_string(),
             backend: "classic protocol".into(),
             threads: 0,

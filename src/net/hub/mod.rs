@@ -13,10 +13,10 @@ use super::bans::Bans;
 use super::market::{self, describe};
 use super::suspicion::Suspicion;
 use super::visitors::{Doorbell, Visitors};
-use super::{random, random_seed};
+use super::{random_bytes, random_key};
 use crate::coordinator::{
     Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, JobEnd, JobId,
-    Reason as Doubt, Submitter,
+    Reason as Doubt, Refusal, Standing, Submitter,
 };
 use crate::jobs::{JobSpec, Solution};
 use crate::proto::{Answer, Call, News, Notice, Over, Reason, Refused, Reply, Request};
@@ -68,6 +68,8 @@ pub struct Hub {
     /// Whether strangers may submit jobs.
     open: AtomicBool,
     began: Instant,
+    /// Clients that must be there before the search begins.
+    pub(super) min_clients: usize,
     events: mpsc::UnboundedSender<ServerEvent>,
     /// The second in which a classic client said something last, and how many lines came in it.
     said: AtomicU64,
@@ -95,10 +97,11 @@ impl Hub {
         let (event_sender, events) = mpsc::unbounded_channel();
         let (audit_sender, audits) = mpsc::unbounded_channel();
         let hub = Self {
+            min_clients: config.min_clients,
             state: Mutex::new(State {
                 suspicion: Suspicion::new(config.grudge),
                 bans: Bans::default(),
-                coordinator: Coordinator::new(config, random_seed()),
+                coordinator: Coordinator::new(config, random_bytes()),
                 visitors: Visitors::default(),
                 main_job: None,
                 closing: None,
@@ -128,7 +131,7 @@ impl Hub {
     /// # Errors
     /// There are too many jobs.
     pub(super) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
-        let key = u128::from(random()) << 64 | u128::from(random());
+        let key = u128::from_ne_bytes(random_key());
         let submitter = Submitter::Server;
         let job = self.with(|coordinator, now| coordinator.submit_as(now, submitter, key, spec, 1));
         let job = job.map_err(|error| error.to_string())?;
@@ -198,6 +201,14 @@ impl Hub {
     /// What a visitor is to be told: all that it has not acknowledged, and nudges, once.
     pub(super) fn notices(&self, client: ClientId) -> Vec<Notice> {
         self.state().visitors.notices(client)
+    }
+
+    /// Returns the refusal after which the server hangs up on a client, if it is banned.
+    pub(super) fn dismissal(&self, client: ClientId) -> Option<Answer> {
+        match self.state().coordinator.client(client)?.standing {
+            Standing::Banned(reason) => Some(market::refusal(Refusal::Banned(reason))),
+            Standing::Good | Standing::Distrusted(_) => None,
+        }
     }
 
     /// Visitors by datagram with something new to be told.

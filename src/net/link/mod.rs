@@ -7,7 +7,7 @@
 mod tcp;
 mod udp;
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, jittered};
+use super::{CONNECT_TIME, FIRST_PAUSE, LONGEST_PAUSE, jittered};
 use crate::proto::{Answer, Call, Hello, News, Reason, Refused, Reply, Request, Welcome};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +18,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait to be sent: more would mean that someone does not wait for answers.
 const QUEUE: usize = 64;
+
+/// How long an answer is waited for at least, also by those who do not want to wait.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,7 +115,7 @@ pub struct Route {
     pub port: u16,
     /// What carries the messages.
     pub transport: Transport,
-    /// How long a server may be out of reach at first.
+    /// How long a server may be out of reach at first; and where no hello is said, at any time.
     pub retry_for: Duration,
 }
 
@@ -180,6 +183,9 @@ impl Link {
             server: None,
             notices_seen: 0,
             cookie: Vec::new(),
+            answered: false,
+            asked: None,
+            answer_time: route.retry_for.clamp(SHORTEST_WAIT, CONNECT_TIME),
             status: status_sender,
             news: news_sender,
         };
@@ -239,6 +245,12 @@ struct Core {
     server: Option<u64>,
     notices_seen: u64,
     cookie: Vec<u8>,
+    /// Whether anything was answered on this connection.
+    answered: bool,
+    /// Since when requests on this connection wait for an answer.
+    asked: Option<Instant>,
+    /// How long they may, where no hello shows who is there.
+    answer_time: Duration,
     status: watch::Sender<Status>,
     news: mpsc::UnboundedSender<News>,
 }
@@ -262,8 +274,12 @@ impl Core {
                     End::Unreachable(why) if problem.is_empty() => problem = why,
                     End::Unreachable(why) => problem = format!("{problem}; {why}"),
                     End::Lost => {
-                        (ever_up, began) = (patient, Instant::now());
-                        pause = FIRST_PAUSE;
+                        // What never answers is no server, however long it is there.
+                        if patient || self.answered {
+                            (ever_up, began) = (patient, Instant::now());
+                            pause = FIRST_PAUSE;
+                        }
+                        problem = "the connection was lost".into();
                         break;
                     }
                 }
@@ -315,7 +331,29 @@ impl Core {
         }
         let number = self.next_number();
         self.pending.insert(number, outgoing);
+        self.asked.get_or_insert_with(Instant::now);
         Some(number)
+    }
+
+    /// A new connection: what is out is asked once more.
+    fn connected(&mut self) {
+        self.answered = false;
+        self.asked = (!self.pending.is_empty()).then(Instant::now);
+    }
+
+    /// When a connection without hello, on which nothing is answered, is over. What is no answer does
+    /// not put it off.
+    fn overdue(&self) -> Option<Instant> {
+        let asked = self.asked.filter(|_| self.hello.is_none());
+        asked.map(|asked| asked + self.answer_time)
+    }
+
+    /// How a connection has ended that did not say why.
+    fn fallen_silent(&self, address: SocketAddr) -> End {
+        if self.hello.is_some() || self.answered {
+            return End::Lost;
+        }
+        End::Unreachable(format!("{address}: something is there, but it does not answer"))
     }
 
     fn request(&self, number: u64, call: Call) -> Request {
@@ -351,6 +389,13 @@ impl Core {
         }
     }
 
+    fn answered(&mut self) {
+        self.asked = (!self.pending.is_empty()).then(Instant::now);
+        if !std::mem::replace(&mut self.answered, true) && self.hello.is_none() {
+            self.status.send_replace(Status::Up(None));
+        }
+    }
+
     /// Takes what the server says. Whether a notice has come that is to be acknowledged.
     fn receive(&mut self, reply: Reply) -> Result<bool, End> {
         let pushed = reply.answer.is_none();
@@ -371,6 +416,7 @@ impl Core {
             Some(Answer::Refused(Refused { reason: Reason::Session, .. })) => Err(End::Lost),
             Some(answer) => {
                 if let Some(outgoing) = self.pending.remove(&reply.number) {
+                    self.answered();
                     let answer = match answer {
                         Answer::Refused(refused) => Err(refused.into()),
                         answer => Ok(answer),

@@ -1,12 +1,13 @@
 //! One TCP connection of a link.
 
-use super::{Core, End, Status};
+use super::{Core, End};
 use crate::net::tcp::{Frames, frames};
 use crate::net::{CONNECT_TIME, HEARTBEAT, IDLE_TIME};
 use crate::proto::{Call, Reply, Request};
 use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -21,9 +22,11 @@ pub(super) async fn run(core: &mut Core, address: SocketAddr) -> End {
     if let Err(end) = greet(core, &mut frames, address).await {
         return end;
     }
+    core.connected();
     match carry(core, &mut frames).await {
-        Ok(end) | Err(Failure::End(end)) => end,
-        Err(Failure::Io) => End::Lost,
+        Err(Failure::End(end)) => end,
+        Err(Failure::Io) => core.fallen_silent(address),
+        Ok(()) => End::Done,
     }
 }
 
@@ -39,10 +42,8 @@ impl From<io::Error> for Failure {
 }
 
 async fn greet(core: &mut Core, frames: &mut Frames, address: SocketAddr) -> Result<(), End> {
-    let Some(hello) = core.hello.clone() else {
-        core.status.send_replace(Status::Up(None));
-        return Ok(());
-    };
+    // Whether a server is there shows when it answers.
+    let Some(hello) = core.hello.clone() else { return Ok(()) };
     let number = core.next_number();
     core.session = 0;
     let request = core.request(number, Call::Hello(hello)).encode(0);
@@ -60,7 +61,8 @@ async fn greet(core: &mut Core, frames: &mut Frames, address: SocketAddr) -> Res
     }
 }
 
-async fn carry(core: &mut Core, frames: &mut Frames) -> Result<End, Failure> {
+/// Carries messages until nobody wants it any more.
+async fn carry(core: &mut Core, frames: &mut Frames) -> Result<(), Failure> {
     let numbers: Vec<u64> = core.pending.keys().copied().collect();
     for number in numbers {
         if let Some(request) = core.pending_request(number) {
@@ -70,12 +72,13 @@ async fn carry(core: &mut Core, frames: &mut Frames) -> Result<End, Failure> {
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.reset();
     loop {
+        let overdue = core.overdue();
         tokio::select! {
             outgoing = core.requests.recv() => {
                 let Some(outgoing) = outgoing else {
                     let number = core.next_number();
                     send(frames, &core.request(number, Call::Goodbye)).await?;
-                    return Ok(End::Done);
+                    return Ok(());
                 };
                 let request = core.admit(outgoing).and_then(|number| core.pending_request(number));
                 if let Some(request) = request {
@@ -84,14 +87,23 @@ async fn carry(core: &mut Core, frames: &mut Frames) -> Result<End, Failure> {
             }
             // Every heartbeat is answered, so this long a silence is the end.
             frame = timeout(IDLE_TIME / 2, frames.next()) => {
-                let Ok(Some(frame)) = frame else { return Ok(End::Lost) };
+                let Ok(Some(frame)) = frame else { return Err(Failure::Io) };
                 let reply = Reply::decode(&frame?).map_err(|_| Failure::Io)?;
                 if core.receive(reply).map_err(Failure::End)? {
                     beat(core, frames).await?;
                 }
             }
             _ = heartbeat.tick() => beat(core, frames).await?,
+            () = at(overdue) => return Err(Failure::Io),
         }
+    }
+}
+
+/// Ends at a time, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 

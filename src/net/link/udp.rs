@@ -1,6 +1,6 @@
 //! Datagrams of a link: every request is repeated until its reply is there.
 
-use super::{Core, End, Status};
+use super::{Core, End};
 use crate::net::udp::connect;
 use crate::net::{CONNECT_TIME, FIRST_REPEAT, HEARTBEAT, SILENCE, SLOWEST_REPEAT, jittered};
 use crate::proto::{Answer, Call, MAX_DATAGRAM, PADDED_REQUEST, Reason, Refused, Reply, Request};
@@ -19,6 +19,7 @@ pub(super) async fn run(core: &mut Core, address: SocketAddr) -> End {
         Err(error) => return End::Unreachable(format!("{address}: {error}")),
     };
     core.cookie.clear();
+    core.connected();
     let mut channel = Channel {
         socket,
         core,
@@ -99,6 +100,10 @@ impl Channel<'_> {
 
     /// Whether the server is out of reach.
     fn verdict(&self, address: SocketAddr) -> Option<End> {
+        if self.core.overdue().is_some_and(|overdue| overdue < Instant::now()) {
+            let silent = format!("{address}: no answer over UDP");
+            return Some(if self.core.answered { End::Lost } else { End::Unreachable(silent) });
+        }
         let waiting = self.hello.is_some() || !self.core.pending.is_empty();
         if !self.up && waiting && self.began.elapsed() > CONNECT_TIME {
             return Some(End::Unreachable(format!("{address}: no answer over UDP")));
@@ -119,9 +124,7 @@ impl Channel<'_> {
             }
             return Ok(());
         }
-        if !std::mem::replace(&mut self.up, true) && self.core.hello.is_none() {
-            self.core.status.send_replace(Status::Up(None));
-        }
+        self.up = true;
         if self.hello == Some(reply.number) {
             self.hello = None;
             self.repeats.clear();
@@ -195,7 +198,8 @@ impl Channel<'_> {
     }
 
     fn next_deadline(&self) -> Instant {
-        let first = self.repeats.values().map(|repeat| repeat.at).min();
+        let repeats = self.repeats.values().map(|repeat| repeat.at);
+        let first = repeats.chain(self.core.overdue()).min();
         let heartbeat = self.said + HEARTBEAT;
         first.map_or(heartbeat, |first| first.min(heartbeat))
     }

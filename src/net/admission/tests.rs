@@ -1,0 +1,126 @@
+use super::*;
+use futures_util::FutureExt;
+
+/// Two strangers of each address, four in all; twelve clients.
+fn small() -> Arc<Admission> {
+    Admission::new(Limits::new(40))
+}
+
+fn address(n: u8) -> IpAddr {
+    [192, 0, 2, n].into()
+}
+
+fn is_evicted(seat: &Seat) -> bool {
+    seat.evicted().now_or_never().is_some()
+}
+
+fn evicted(seats: &[Seat]) -> Vec<usize> {
+    (0..seats.len()).filter(|&n| is_evicted(&seats[n])).collect()
+}
+
+/// A connection that has said hello.
+fn client(admission: &Arc<Admission>, from: u8) -> Option<Seat> {
+    let seat = admission.enter(address(from));
+    seat.spoke().then_some(seat)
+}
+
+#[test]
+fn descriptors_are_divided() {
+    let limits = Limits::new(64);
+    assert_eq!((limits.strangers, limits.strangers_per_address, limits.clients), (10, 5, 30));
+    let plenty = Limits::new(1 << 20);
+    assert_eq!(plenty.strangers, MOST_STRANGERS);
+    let few = Limits::new(0);
+    assert!(few.strangers_per_address > 0 && few.clients > 0);
+}
+
+#[tokio::test]
+async fn strangers_of_one_address_push_out_each_other() {
+    let admission = small();
+    let other = admission.enter(address(2));
+    let flood: Vec<Seat> = (0..6).map(|_| admission.enter(address(1))).collect();
+    assert_eq!(evicted(&flood), [0, 1, 2, 3]);
+    assert!(!is_evicted(&other));
+    // A third address finds the last seat free, and a fourth has one made free.
+    let more = [admission.enter(address(3)), admission.enter(address(4))];
+    assert_eq!(evicted(&flood), [4]);
+    assert!(evicted(&more).is_empty() && !is_evicted(&other));
+}
+
+#[tokio::test]
+async fn strangers_take_nothing_from_clients() {
+    let admission = small();
+    let clients: Vec<Seat> = (0..12).map(|n| client(&admission, n).unwrap()).collect();
+    let _flood: Vec<Seat> = (0..100).map(|n| admission.enter(address(n % 7))).collect();
+    assert!(evicted(&clients).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_has_its_share_of_the_clients_and_no_more() {
+    let admission = small();
+    let crowd: Vec<Seat> = (0..12).map(|_| client(&admission, 1).unwrap()).collect();
+    crowd.iter().for_each(Seat::works);
+    assert!(client(&admission, 1).is_none(), "it has everything already");
+    tokio::time::advance(USELESS / 2).await;
+    crowd[0].works();
+    let others: Vec<Seat> = (0..6).map(|_| client(&admission, 2).unwrap()).collect();
+    others.iter().for_each(Seat::works);
+    assert_eq!(evicted(&crowd), [1, 2, 3, 4, 5, 6], "the longest without progress go");
+    assert!(client(&admission, 2).is_none(), "six and six is fair");
+    let third: Vec<Seat> = (0..4).map(|_| client(&admission, 3).unwrap()).collect();
+    third.iter().for_each(Seat::works);
+    assert_eq!(evicted(&crowd).len() + evicted(&others).len(), 4);
+    assert!(client(&admission, 3).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_without_work_give_way_to_others_of_their_address() {
+    let admission = small();
+    let crowd: Vec<Seat> = (0..12).map(|_| client(&admission, 1).unwrap()).collect();
+    crowd[0].works();
+    let newer: Vec<Seat> = (0..2).map(|_| client(&admission, 1).unwrap()).collect();
+    assert_eq!(evicted(&crowd), [1, 2], "who never had any, and came first");
+    crowd[3..].iter().chain(&newer).for_each(Seat::works);
+    assert!(client(&admission, 1).is_none());
+    tokio::time::advance(USELESS / 2).await;
+    crowd[0].works();
+    tokio::time::advance(USELESS / 2).await;
+    let mut last = Vec::new();
+    for _ in 0..11 {
+        let seat = client(&admission, 1).unwrap();
+        seat.works();
+        last.push(seat);
+    }
+    assert_eq!(evicted(&crowd), (3..12).collect::<Vec<_>>());
+    assert!(client(&admission, 1).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_sent_away_is_waited_for() {
+    let admission = small();
+    let mut flood: Vec<Seat> =
+        (0..2 + MOST_LEAVING as u32 - 1).map(|_| admission.enter(address(1))).collect();
+    assert!(admission.settled().now_or_never().is_some());
+    flood.push(admission.enter(address(1)));
+    assert!(admission.settled().now_or_never().is_none());
+    flood.remove(0);
+    assert!(admission.settled().now_or_never().is_some());
+    drop(flood);
+    let state = admission.state();
+    assert_eq!((state.leaving, state.strangers.taken, state.holders.len()), (0, 0, 0));
+    assert!(state.strangers.by_address.is_empty() && state.strangers.crowds.is_empty());
+}
+
+#[tokio::test]
+async fn without_descriptors_the_largest_crowd_shrinks() {
+    let admission = small();
+    let crowd = [client(&admission, 1).unwrap(), client(&admission, 1).unwrap()];
+    let single = client(&admission, 2).unwrap();
+    let stranger = admission.enter(address(3));
+    admission.evict();
+    assert!(is_evicted(&stranger) && evicted(&crowd).is_empty());
+    admission.evict();
+    assert_eq!(evicted(&crowd), [0]);
+    admission.evict();
+    assert!(!is_evicted(&single) && evicted(&crowd).is_empty(), "one each: nobody goes");
+}
