@@ -185,6 +185,12 @@ class Server:
         with open("/proc/%d/status" % self.process.pid) as file:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * 1024
 
+    def cpu(self):
+        """Processor time that it has taken, in seconds."""
+        with open("/proc/%d/stat" % self.process.pid) as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def ask(self, what, *arguments, seconds=20):
         """What `seedrush jobs|status|clients --json` say: a list of objects."""
         done = subprocess.run(

@@ -287,7 +287,7 @@ class Udp(Link):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         if source:
             self.socket.bind((source, 0))
-        self.socket.connect(server)
+        self.server = server    # not connected: the answer may come from another of its addresses
 
     def datagram(self, message):
         if self.cookie:
@@ -305,7 +305,7 @@ class Udp(Link):
             if time.monotonic() >= again:
                 data = self.datagram(message)
                 self.sent += len(data)
-                self.socket.send(data)
+                self.socket.sendto(data, self.server)
                 again = time.monotonic() + 0.5
             self.socket.settimeout(max(0.01, again - time.monotonic()))
             try:
