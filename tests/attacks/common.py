@@ -1,9 +1,10 @@
 """What the attacks share: servers, honest clients, an oracle of shares, strangers' addresses."""
 import ctypes
 import fcntl
+import bisect
 import json
 import os
-import bisect
+import random
 import re
 import shutil
 import signal
@@ -227,13 +228,14 @@ class Server:
 
 
 def free_port():
-    """A port free for TCP and UDP."""
+    """A port free for TCP and UDP, below those that connections take."""
     while True:
+        port = random.randrange(20000, 30000)
         with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
             try:
-                udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-                return tcp.getsockname()[1]
+                tcp.bind(("0.0.0.0", port))
+                udp.bind(("0.0.0.0", port))
+                return port
             except OSError:
                 continue
 
