@@ -1,12 +1,11 @@
 """What the attacks share: servers, honest clients, an oracle of shares, strangers' addresses."""
+import bisect
 import ctypes
 import fcntl
-import bisect
 import json
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import struct
@@ -376,10 +375,6 @@ def grant(link, patience=2.0):
         time.sleep(min(left, max(0.01, (reply.wait.millis or 0) / 1000 if reply.wait else 0.1), 0.5))
 
 
-def cleanup():
-    end_all()
-
-
 def machine():
     model = "?"
     with open("/proc/cpuinfo") as file:
@@ -387,8 +382,3 @@ def machine():
         if found:
             model = found.group(1)
     return "%s, %d cpus, load %.2f" % (model, os.cpu_count(), os.getloadavg()[0])
-
-
-def forget_cache():
-    shutil.rmtree(os.path.join(tempfile.gettempdir(), "seedrush-attacks-%d" % os.getuid()),
-                  ignore_errors=True)

@@ -1,11 +1,11 @@
 """B. "Nothing found" must be proved: clients that claim what they did not search."""
 import re
+import subprocess
 import time
 
-from common import (FAIL, INFO, Honest, Puzzle, Server, anybody, attack, grant, report_span,
-                    start, program, verdict, Place)
-from wire import Gone, Lease, Tcp, wide
-import subprocess
+from common import (FAIL, INFO, Honest, Place, Puzzle, Server, anybody, attack, grant, program,
+                    report_span, start, verdict)
+from wire import Gone, Tcp
 
 # 2^28 seeds, two solutions; 2^32 seeds, twelve solutions; and the same without any.
 SMALL = Puzzle(27, "b" * 101, "bytes")
@@ -13,7 +13,7 @@ SMALL_SOLUTIONS = [15562213, 128740559]
 LARGE = Puzzle(29, "abcdef0123456789" * 2 + "000000000002")
 EMPTY = Puzzle(100, "b" * 101, "bytes")
 EMPTY_LARGE = Puzzle(100, "abcdef0123456789" * 2 + "000000000002")
-EMPTY_FLOOR = 16
+EMPTY_FLOOR = 16    # zero bits of the shares in the table of a search of 2^32
 SUSPECTED = 36      # expected shares without any, at which the first programs accused
 
 
@@ -45,7 +45,8 @@ def claim_only(server, fraction, limit, seconds, stay=False, vanish=False, index
     """Sessions that each claim that part of the threshold, without a share."""
     began, claimed, sessions, kept = time.monotonic(), 0, 0, []
     idle = 0
-    while claimed < limit and len(kept) < 1000 and sessions < 3000 and time.monotonic() - began < seconds and server.code() is None:
+    while (claimed < limit and len(kept) < 1000 and sessions < 3000
+           and time.monotonic() - began < seconds and server.code() is None):
         try:
             link = Tcp(server.address, anybody(index + sessions % 5000), timeout=5)
             link.hello("hit-%d" % sessions)

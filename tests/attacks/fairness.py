@@ -4,8 +4,8 @@ import select
 import threading
 import time
 
-from common import (Honest, Place, Puzzle, Server, anybody, attack, grant, report_span, verdict)
-from wire import Gone, Tcp, wide
+from common import Honest, Place, Puzzle, Server, anybody, attack, report_span, verdict
+from wire import Gone, Lease, Tcp, wide
 
 SUM_LAST = 5 * 10 ** 9
 NOTHING = Puzzle(100, "b" * 101, "bytes")       # 2^28 seeds, no solution
@@ -71,7 +71,7 @@ class Attacker(threading.Thread):
             now = time.monotonic()
             reply = link.ask() if len(leases) < 16 else None
             if reply and reply.grant is not None:
-                lease = grant_of(reply)
+                lease = Lease(reply.grant)
                 if self.kind in ("silent", "slow") and done < 2:
                     self.honest(link, lease)
                     done += 1
@@ -102,11 +102,6 @@ class Attacker(threading.Thread):
                 leases = [x for x in leases if x.id not in gone]
                 link.notices = [n for n in link.notices if n.revoked is None]
             time.sleep(0.05)
-
-
-def grant_of(reply):
-    from wire import Lease
-    return Lease(reply.grant)
 
 
 def submit(server, **job):
@@ -321,7 +316,7 @@ def wake_order():
                     link.notices = []
                     reply = link.ask()
                     if reply.grant is not None:
-                        lease = grant_of(reply)
+                        lease = Lease(reply.grant)
                         link.progress(lease, lease.length, True, (), (),
                                       squares(lease.start, lease.end - 1))
                         won[index] = won.get(index, 0) + 1
@@ -339,7 +334,7 @@ def wake_order():
                 for link in links:
                     reply = link.ask()
                     if reply.grant is not None:
-                        lease = grant_of(reply)
+                        lease = Lease(reply.grant)
                         link.progress(lease, lease.length, True, (), (),
                                       squares(lease.start, lease.end - 1))
                         won[-1] = won.get(-1, 0) + 1

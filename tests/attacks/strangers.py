@@ -9,9 +9,9 @@ import subprocess
 import threading
 import time
 
-from common import (FAIL, INFO, Honest, Place, Server, Skip, anybody, attack, end, grant,
+from common import (FAIL, Honest, Place, Server, Skip, anybody, attack, end, grant,
                     options, program, start, stranger, verdict)
-from wire import Gone, Tcp, Udp, encode, wide
+from wire import Gone, Tcp, Udp, wide
 
 EASY = {"bits": 0, "encoding": 1, "layout": 1, "solutions": 1, "string_length": 6,
         "digits": "ABCDEF"}
