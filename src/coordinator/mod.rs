@@ -31,6 +31,7 @@ mod places;
 mod random;
 mod report;
 mod status;
+mod tail;
 mod trust;
 mod work;
 
