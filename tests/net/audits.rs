@@ -11,10 +11,10 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A coordinator with one client, whose leases are some millions of nonces.
-fn with_client() -> (Coordinator, ClientId) {
+fn with_client(key: u8) -> (Coordinator, ClientId) {
     let lease_time = Duration::from_millis(100);
     let config = Config { lease_time, first_units: 1 << 26, audit_budget: 1 << 26, ..quick() };
-    let mut coordinator = Coordinator::new(config, [3; 32]);
+    let mut coordinator = Coordinator::new(config, [key; 32]);
     coordinator.submit(Duration::ZERO, 1, search(60, "A7C02215FC"), 1).unwrap();
     let join = Join {
         session: 1,
@@ -72,8 +72,8 @@ fn a_backend_finds_what_was_kept_back_and_nothing_else() {
     let cpu = one_thread();
     let mut accused = 0;
     // Too little is missing to be seen in the count so soon: a sixteenth, at the end.
-    for _ in 0..8 {
-        let (mut coordinator, client) = with_client();
+    for key in 0..8 {
+        let (mut coordinator, client) = with_client(key);
         let in_front = |span: Span, nonce| nonce < span.start() + 15 * (span.len() / 16);
         let (span, all, audit) = lease_and_audit(&mut coordinator, client, 1, &cpu, in_front);
         assert!(coordinator.still_wants(&audit));
@@ -96,7 +96,7 @@ fn a_backend_finds_what_was_kept_back_and_nothing_else() {
 
 #[test]
 fn a_backend_accuses_no_honest_client() {
-    let (mut coordinator, client) = with_client();
+    let (mut coordinator, client) = with_client(9);
     let cpu = one_thread();
     for request in 1..=2 {
         let (.., audit) = lease_and_audit(&mut coordinator, client, request, &cpu, |_, _| true);

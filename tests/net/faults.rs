@@ -5,9 +5,15 @@ use super::*;
 use seedrush::net::admin::Admin;
 use seedrush::proto::{JobEnd, Squares, State, Work};
 
+/// Times for clients that need a second for a message and its answer.
+fn far() -> Config {
+    let (lease_time, patience) = (Duration::from_secs(4), Duration::from_secs(8));
+    Config { first_units: 1 << 16, lease_time, patience, tail_patience: patience, ..quick() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_over_a_lossy_network_has_the_same_answer() {
-    let config = Config { min_clients: 2, patience: Duration::from_secs(5), ..quick() };
+    let config = Config { min_clients: 2, ..far() };
     let server = Running::start(config, Some(search(16, "A7C02215FC")));
     let relay = LossyRelay::start(server.address, 1).await;
     let hub = server.hub.clone();
@@ -27,8 +33,7 @@ async fn a_search_over_a_lossy_network_has_the_same_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sum_over_a_lossy_network_counts_nothing_twice() {
-    let config = Config { patience: Duration::from_secs(5), ..quick() };
-    let server = Running::start(config, None);
+    let server = Running::start(far(), None);
     let relay = LossyRelay::start(server.address, 2).await;
     let clients: Vec<_> =
         (0..3).map(|_| client(relay.address, Transport::Udp, Duration::ZERO)).collect();

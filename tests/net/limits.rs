@@ -71,13 +71,15 @@ impl Attacker {
             let mut held: Vec<TcpStream> = Vec::new();
             for round in 2.. {
                 while held.len() < MANY {
-                    if let Ok(mut stream) = connect(from, server) {
-                        let _ = stream.write_all(&first());
-                        stream.set_nonblocking(true).unwrap();
-                        held.push(stream);
-                    }
+                    // The server may have ended.
+                    let Ok(mut stream) = connect(from, server) else { break };
+                    let _ = stream.write_all(&first());
+                    stream.set_nonblocking(true).unwrap();
+                    held.push(stream);
                 }
-                let _ = full.send(());
+                if held.len() == MANY {
+                    let _ = full.send(());
+                }
                 std::thread::sleep(pause);
                 if stopped.load(Ordering::Relaxed) {
                     return;
