@@ -35,11 +35,12 @@ async fn old_clients_are_served_and_their_claims_verified() {
     assert_eq!(problems, ["1,2,A7C02215FC", "2,2,A7C02215FC"]);
     first.write_all(b"Computed 100000 hashes\nComputed 5 ha").await.unwrap();
     first.write_all(b"shes\n").await.unwrap();
-    // A claim that is none, by a third client: it is not believed, and not served any more.
+    // Claims that are none, by a third client: they are not believed, and after four it is not
+    // served any more.
     let mut liar = TcpStream::connect(server.address).await.unwrap();
     read_some(&mut liar).await;
-    let lie = format!("ok,0x1,{}", "0".repeat(32));
-    liar.write_all(lie.as_bytes()).await.unwrap();
+    let lie = format!("ok,0x1,{}\n", "0".repeat(32));
+    liar.write_all(lie.repeat(4).as_bytes()).await.unwrap();
     assert_eq!(read_some(&mut liar).await, "");
     let claim = solved("A7C02215FC");
     first.write_all(claim.as_bytes()).await.unwrap();
