@@ -78,7 +78,7 @@ fn spans(space: &SeedSpace) -> Vec<Span> {
     // Where 16^4 bases or 2^32 bases of the tunnel end, in either encoding.
     spans.extend([1u128 << 23, 1 << 39].map(|border| around(border, 500)));
     spans.push(around(0x1_0000_0000_0000_0000, 500));
-    spans.push(Span::new(space.room() - 400, space.room()));
+    spans.push(Span::new(space.room().saturating_sub(400), space.room()));
     spans
 }
 
