@@ -103,14 +103,16 @@ fn a_backend_accuses_no_honest_client() {
     let (mut coordinator, client) = with_client();
     let cpu = one_thread();
     let mut conclusive = 0;
-    for request in 1..=8 {
+    // A debug build takes half a minute for each.
+    let requests = if cfg!(debug_assertions) { 2 } else { 8 };
+    for request in 1..=requests {
         let (.., audit) = lease_and_audit(&mut coordinator, client, request, &cpu, |_, _| true);
         let result = examine(&audit, &cpu).unwrap();
         assert_eq!(result.missed, None);
-        conclusive += u32::from(result.conclusive);
+        conclusive += u64::from(result.conclusive);
         coordinator.audited(&result);
     }
-    assert!(conclusive >= 6, "{conclusive} of 8");
+    assert!(conclusive >= requests * 3 / 4, "{conclusive} of {requests}");
     assert_eq!(coordinator.client(client).unwrap().standing, Standing::Good);
 }
 
