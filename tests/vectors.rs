@@ -35,7 +35,9 @@ fn puzzle(vector: &Vector) -> Puzzle {
 fn counting_finds_the_smallest_seed_of_every_vector() {
     let vectors = vectors();
     assert_eq!(vectors.len(), 72);
-    for vector in vectors {
+    // Three zero bytes take a debug build minutes each.
+    let most = if cfg!(debug_assertions) { 2 } else { 3 };
+    for vector in vectors.into_iter().filter(|vector| vector.n <= most) {
         for threads in [1, 2, 5].map(NonZeroUsize::new) {
             let layout = Some(Layout::Counting);
             let machine = Machine { threads, ..Machine::default() };

@@ -91,11 +91,10 @@ pub fn run(args: &ClientArgs) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
+/// The name of this machine, on every system.
 fn machine_name() -> String {
-    let file = std::fs::read_to_string("/etc/hostname").ok();
-    let name = file.or_else(|| std::env::var("COMPUTERNAME").ok()).unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "unnamed".into() } else { name.to_owned() }
+    let name = gethostname::gethostname().to_string_lossy().trim().to_owned();
+    if name.is_empty() { "unnamed".into() } else { name }
 }
 
 fn conclude(ending: &Ending) -> ExitCode {

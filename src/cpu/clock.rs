@@ -150,7 +150,8 @@ mod tests {
         for level in Level::available() {
             let clock = clock_hz(level).unwrap();
             assert_eq!(clock.is_some(), cfg!(target_arch = "x86_64"));
-            assert!(clock.is_none_or(|hz| hz > 1e8 && hz < 1e10), "{level}: {clock:?}");
+            // How fast is not tested: an emulated processor has any clock.
+            assert!(clock.is_none_or(|hz| hz > 0.0 && hz.is_finite()), "{level}: {clock:?}");
         }
     }
 }

@@ -26,8 +26,8 @@ pub enum LevelError {
     /// The word names no level.
     #[error("unknown level {0:?}: choose scalar, avx2 or avx512")]
     Unknown(String),
-    /// The machine lacks it.
-    #[error("this machine has no {0}: choose one of {1}, or leave --level out")]
+    /// The machine lacks it; the text lists the levels that it has.
+    #[error("this machine has no {0}: choose {1}, or leave --level out")]
     Missing(Level, String),
 }
 
@@ -58,7 +58,7 @@ impl Level {
 
     /// The levels that this machine has, slowest first.
     pub fn available() -> Vec<Level> {
-        Self::ALL.into_iter().filter(|&level| Kernels::new(level).is_ok()).collect()
+        Kernels::detected().into_iter().map(Kernels::level).collect()
     }
 
     /// The fastest level of this machine.
@@ -77,11 +77,18 @@ impl Level {
 }
 
 /// Streams side by side at each level, found by measuring: see docs/performance.md.
-const SCALAR_STREAMS: usize = 3;
+const SCALAR_STREAMS: usize = streams(3);
 #[cfg(target_arch = "x86_64")]
-const AVX2_STREAMS: usize = 7;
+const AVX2_STREAMS: usize = streams(7);
 #[cfg(target_arch = "x86_64")]
-const AVX512_STREAMS: usize = 7;
+const AVX512_STREAMS: usize = streams(7);
+
+/// `best`, or two in a debug build: without optimization every value of a kernel has a place of its
+/// own on the stack, which took 2.3 MB for seven streams of AVX-512, more than a thread has. Two
+/// still test what streams add.
+const fn streams(best: usize) -> usize {
+    if cfg!(debug_assertions) { 2 } else { best }
+}
 
 /// The kernels of one level: the proof that the level may be used here.
 #[derive(Clone, Copy)]
@@ -97,7 +104,20 @@ enum Proof {
 }
 
 impl Kernels {
+    /// The kernels of `level`.
+    ///
+    /// # Errors
+    /// This machine lacks the level.
     pub(super) fn new(level: Level) -> Result<Self, LevelError> {
+        Self::among(&Self::detected(), level)
+    }
+
+    /// The kernels of every level that this machine has, slowest first.
+    fn detected() -> Vec<Self> {
+        Level::ALL.into_iter().filter_map(Self::detect).collect()
+    }
+
+    fn detect(level: Level) -> Option<Self> {
         let proof = match level {
             Level::Scalar => Some(Proof::Scalar),
             #[cfg(target_arch = "x86_64")]
@@ -107,9 +127,16 @@ impl Kernels {
             #[cfg(not(target_arch = "x86_64"))]
             Level::Avx2 | Level::Avx512 => None,
         };
-        proof.map(Self).ok_or_else(|| {
-            let others: Vec<_> = Level::available().iter().map(Level::to_string).collect();
-            LevelError::Missing(level, others.join(", "))
+        proof.map(Self)
+    }
+
+    /// The kernels of `level` among those `detected`. Takes what was detected as data, so that
+    /// tests can play any machine.
+    fn among(detected: &[Self], level: Level) -> Result<Self, LevelError> {
+        let chosen = detected.iter().find(|kernels| kernels.level() == level);
+        chosen.copied().ok_or_else(|| {
+            let others: Vec<_> = detected.iter().map(|has| has.level().to_string()).collect();
+            LevelError::Missing(level, others.join(" or "))
         })
     }
 
@@ -221,3 +248,36 @@ level!(
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f")]
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error of a machine that has only `levels`, as far as this one can play it.
+    fn refusal(levels: &[Level], wanted: Level) -> String {
+        let mut detected = Kernels::detected();
+        detected.retain(|kernels| levels.contains(&kernels.level()));
+        let kernels = Kernels::among(&detected, wanted);
+        kernels.err().map_or("none".into(), |error| error.to_string())
+    }
+
+    #[test]
+    fn a_machine_without_a_level_names_those_it_has() {
+        for wanted in [Level::Avx2, Level::Avx512] {
+            let expected = "choose scalar, or leave --level out";
+            let error = refusal(&[Level::Scalar], wanted);
+            assert_eq!(error, format!("this machine has no {wanted}: {expected}"));
+        }
+        let error = refusal(&[Level::Scalar, Level::Avx2], Level::Avx512);
+        let avx2 = Level::available().contains(&Level::Avx2);
+        assert!(error.contains(if avx2 { "choose scalar or avx2," } else { "choose scalar," }));
+    }
+
+    #[test]
+    fn kernels_are_of_the_level_that_was_asked_for() {
+        for level in Level::available() {
+            assert_eq!(Kernels::new(level).unwrap().level(), level);
+        }
+        assert_eq!(refusal(&Level::ALL, Level::Scalar), "none");
+    }
+}
