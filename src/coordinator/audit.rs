@@ -60,7 +60,7 @@ pub(super) struct Pending {
     job: JobId,
     /// What was confirmed of the lease, also after its client has left.
     span: Span,
-    /// Nonces that it is expected to take.
+    /// Blocks of MD5 that it is expected to take.
     cost: u128,
 }
 
@@ -104,9 +104,10 @@ impl Coordinator {
             && self.jobs.find(audit.job).is_some_and(|entry| entry.ended.is_none())
     }
 
-    /// Returns whether a job waits for nothing but its audits.
-    pub fn waits_for_audits(&self, job: JobId) -> bool {
-        self.jobs.find(job).is_some_and(|entry| entry.state() == JobState::Checking)
+    /// Returns whether a job waits for nothing but evidence: then audits are urgent.
+    pub fn waits_for_audits(&self) -> bool {
+        let mut active = self.jobs.active().iter().filter_map(|&job| self.jobs.find(job));
+        active.any(|entry| entry.audits > 0 && entry.state() == JobState::Checking)
     }
 
     /// Takes the result of an audit.
@@ -166,10 +167,12 @@ impl Coordinator {
         if !trusted || !room || lease.spots.is_empty() {
             return;
         }
-        let budget = u128::from(self.config.audit_budget);
+        let budget = u128::from(self.config.audit_budget.max(1));
         let each = 1u128.checked_shl(share_bits).unwrap_or(u128::MAX).min(budget);
         // As many places as the backlog has room for: a job's end waits for its audits.
-        let most = (AUDIT_BACKLOG.max(budget) - self.audit_backlog.min(AUDIT_BACKLOG)) / each;
+        let blocks = u128::from(entry.job.spec().unit_cost());
+        let room = AUDIT_BACKLOG - self.audit_backlog.min(AUDIT_BACKLOG);
+        let most = room / (each * blocks);
         let (mut samples, mut reported) = (Vec::new(), Vec::new());
         let searched = lease.spots.iter().filter(|spot| spot.at < lease.confirmed);
         for spot in searched.take(most.min(64) as usize) {
@@ -182,7 +185,7 @@ impl Coordinator {
         if samples.is_empty() {
             return;
         }
-        let cost = each * samples.len() as u128;
+        let cost = each * blocks * samples.len() as u128;
         entry.audits += 1;
         known.audits += 1;
         self.audit_backlog += cost;

@@ -24,6 +24,7 @@ impl Coordinator {
         if was != Standing::Good {
             known.trust.pardon();
         }
+        self.set_timer(client);
         was != Standing::Good
     }
 }

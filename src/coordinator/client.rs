@@ -47,6 +47,8 @@ pub(super) struct Client {
     pub(super) audits: usize,
     pub(super) finished_leases: u64,
     pub(super) units: u128,
+    /// Key of this client among those that hold leases.
+    pub(super) holding: Option<Duration>,
     /// Key of this client in the timers.
     pub(super) timer: Duration,
 }
@@ -83,11 +85,12 @@ impl Client {
             paces: Vec::new(),
             rates: Rates::default(),
             worked_until: now,
-            diligence: Diligence::default(),
+            diligence: Diligence::new(now),
             trust: Trust::default(),
             audits: 0,
             finished_leases: 0,
             units: 0,
+            holding: None,
             timer: now,
         }
     }
@@ -208,12 +211,30 @@ pub(super) struct Diligence {
     since: Duration,
     /// What it has done since then, in seconds of its own speed.
     done: f64,
+    /// Since when it has had nothing to do.
+    paused: Option<Duration>,
 }
 
 impl Diligence {
-    /// It has something to do from now on.
+    pub(super) fn new(now: Duration) -> Self {
+        Self { since: now, done: 0.0, paused: Some(now) }
+    }
+
+    /// It has nothing more to do.
+    pub(super) fn pause(&mut self, now: Duration) {
+        self.paused.get_or_insert(now);
+    }
+
+    /// It has something to do again: the pause is forgiven, and nothing else.
+    pub(super) fn resume(&mut self, now: Duration) {
+        if let Some(paused) = self.paused.take() {
+            self.since = self.since.saturating_add(now.saturating_sub(paused)).min(now);
+        }
+    }
+
+    /// It has done enough until now.
     pub(super) fn begin(&mut self, now: Duration) {
-        *self = Self { since: self.since.max(now), done: 0.0 };
+        *self = Self { since: self.since.max(now), done: 0.0, paused: self.paused };
     }
 
     /// It has done what takes it so many seconds.

@@ -34,6 +34,10 @@ pub(super) const AUDIT_BACKLOG: u128 = 1 << 31;
 /// are a five-hundredth of the lease's work.
 pub(super) const SPOTS: usize = 4;
 
+/// Clients without trust that are remembered. They choose their own sessions, so more would only take
+/// room from others.
+pub(super) const MOST_LIARS: usize = 4096;
+
 /// Clients among which jobs divide the time by turns alone. With fewer of them leases are short
 /// while several jobs wait, and what is out when a job comes is cut.
 pub(super) const FEW_CLIENTS: usize = 10;

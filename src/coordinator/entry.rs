@@ -4,6 +4,7 @@ use super::coverage::Coverage;
 use super::event::{ClientId, JobEnd, JobId, JobState, LeaseId};
 use super::places::{Places, Submitter};
 use crate::jobs::{Job, JobKind, JobSpec};
+use crate::span::{Span, SpanSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,6 +21,11 @@ pub(super) struct Entry {
     pub(super) submitted: Duration,
     pub(super) ended: Option<(Duration, JobEnd)>,
     pub(super) coverage: Coverage,
+    /// What was searched and held too few shares to be confirmed. The shares of a span are always the
+    /// same, so the next lease of it needs others.
+    pub(super) short: SpanSet,
+    /// What others have held and not done: it is lent to everyone who asks, and the first one counts.
+    pub(super) stalled: SpanSet,
     /// Audits of its leases that are under way.
     pub(super) audits: u32,
     /// Clients that have had a lease of it, and are here.
@@ -31,7 +37,21 @@ pub(super) struct Entry {
     queued: bool,
 }
 
+/// Spans that are remembered as short of shares, and as stalled. They are rare; who makes many of them
+/// makes the oldest ones forgotten, which are only found out again.
+const MOST_NOTED: usize = 1024;
+
 impl Entry {
+    /// Notes a span that was searched, as its client says, and holds too few shares.
+    pub(super) fn note_short(&mut self, span: Span) {
+        note(&mut self.short, span);
+    }
+
+    /// Notes a span that its holder has let lie.
+    pub(super) fn note_stalled(&mut self, span: Span) {
+        note(&mut self.stalled, span);
+    }
+
     pub(super) fn state(&self) -> JobState {
         match self.ended {
             Some((_, end)) => JobState::Ended(end),
@@ -82,6 +102,8 @@ impl JobTable {
             submitted: now,
             ended: None,
             coverage,
+            short: SpanSet::new(),
+            stalled: SpanSet::new(),
             audits: 0,
             workers: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -206,4 +228,11 @@ impl JobTable {
 fn turn(time: Duration, priority: u32) -> u64 {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     (micros / u64::from(priority.max(1))).max(1)
+}
+
+fn note(set: &mut SpanSet, span: Span) {
+    if set.fragments() >= MOST_NOTED {
+        *set = SpanSet::new();
+    }
+    set.insert(span);
 }

@@ -2,6 +2,7 @@
 
 use super::Coordinator;
 use super::audit::Spot;
+use super::config::SHARES_KEPT;
 use super::event::{ClientId, Epoch, Event, Held, JobId, LeaseId};
 use super::trust::Evidence;
 use crate::span::Span;
@@ -24,7 +25,6 @@ pub(super) struct Lease {
     pub(super) evidence: Evidence,
     /// Where it may be audited, ascending.
     pub(super) spots: Vec<Spot>,
-    pub(super) granted: Duration,
     /// When its client last made progress on it.
     pub(super) touched: Duration,
     /// When its client should be through with it.
@@ -34,6 +34,10 @@ pub(super) struct Lease {
     pub(super) late: bool,
     /// Whether it was late once and went on. Once is enough.
     pub(super) revived: bool,
+    /// Whether some of it was searched before, and held too few shares by luck.
+    pub(super) again: bool,
+    /// When it has taken too long, however steadily.
+    pub(super) overdue: Duration,
     /// What the job's turns were charged for it, and what its client has worked on it.
     pub(super) charged: Duration,
     pub(super) worked: Duration,
@@ -53,6 +57,12 @@ impl Lease {
     /// Returns all that is not confirmed.
     pub(super) fn unconfirmed(&self) -> Span {
         Span::new(self.confirmed, self.end)
+    }
+
+    /// Returns where it may be cut at the earliest, so that what its client does before can be proved.
+    pub(super) fn provable_end(&self) -> u128 {
+        let needed = self.share_bits.map_or(0, |bits| u128::from(SHARES_KEPT) << bits.min(100));
+        self.start.saturating_add(needed).min(self.end).max(self.done)
     }
 
     pub(super) fn held(&self, lease: LeaseId) -> Held {
@@ -117,6 +127,9 @@ impl Coordinator {
         if let Some(entry) = self.jobs.find_mut(lease.job) {
             entry.due.remove(&(lease.due, id));
             entry.coverage.give_back(unconfirmed);
+            if lease.rest().is_empty() {
+                entry.note_short(lease.claimed());
+            }
         }
         self.jobs.settle(lease.job, lease.charged, lease.worked);
         let confirmed = Span::new(lease.start, lease.confirmed);
@@ -130,6 +143,7 @@ impl Coordinator {
                 client.pace(lease.job).note_confirmed(confirmed.len());
             }
         }
+        self.pause(lease.client);
         self.set_timer(lease.client);
         self.offer(lease.job, unconfirmed);
         self.plan_audit(&lease);
@@ -157,6 +171,10 @@ impl Coordinator {
             entry.due.remove(&(lease.due, id));
             entry.coverage.give_back(unconfirmed);
         }
+        let (charged, worked) =
+            (std::mem::take(&mut lease.charged), std::mem::take(&mut lease.worked));
+        self.jobs.settle(job, charged, worked);
+        self.pause(client);
         self.set_timer(client);
         self.offer(job, unconfirmed);
     }

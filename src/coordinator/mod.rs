@@ -48,6 +48,7 @@ pub use trust::{Reason, Standing};
 
 use audit::Pending;
 use client::{Client, ClientTable, Rates};
+use config::MOST_LIARS;
 use entry::JobTable;
 use lease::LeaseTable;
 use random::Random;
@@ -71,6 +72,12 @@ pub struct Coordinator {
     leases: LeaseTable,
     /// One entry per client: the earliest moment at which something of it may be over.
     timers: BTreeSet<(Duration, ClientId)>,
+    /// Clients that hold leases which are not late, by when they last did enough.
+    holders: BTreeSet<(Duration, ClientId)>,
+    /// Clients without trust, the one that lost it first in front.
+    liars: VecDeque<ClientId>,
+    /// The latest moment that was heard of.
+    now: Duration,
     /// Clients that were told to wait, the one that waits longest first.
     parked: BTreeSet<(u64, ClientId)>,
     last_parked: u64,
@@ -124,6 +131,9 @@ impl Coordinator {
             jobs: JobTable::default(),
             timers: BTreeSet::new(),
             parked: BTreeSet::new(),
+            holders: BTreeSet::new(),
+            liars: VecDeque::new(),
+            now: Duration::ZERO,
             last_parked: 0,
             team: Team::default(),
             audits: BTreeMap::new(),
@@ -218,6 +228,8 @@ impl Coordinator {
 
     /// Ends what is over: leases without progress, clients that are silent.
     pub fn expire(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        self.forget_liars();
         while let Some(&(at, id)) = self.timers.first().filter(|&&(at, _)| at <= now) {
             let Some(client) = self.clients.find(id) else {
                 self.timers.remove(&(at, id));
@@ -227,13 +239,38 @@ impl Coordinator {
                 self.remove_client(id, Departure::Silent);
                 continue;
             }
-            if client.diligence.since() + self.config.patience <= now {
+            // One that waits is not to blame for having nothing to do.
+            let waits = client.parked.is_some() && client.holding.is_none();
+            if client.diligence.since() + self.config.patience <= now && !waits {
                 for lease in client.leases.clone() {
                     self.lapse(lease);
                 }
                 self.unprove(id);
+            } else if waits && let Some(client) = self.clients.find_mut(id) {
+                client.diligence.begin(now);
             }
             self.set_timer(id);
+        }
+    }
+
+    /// Forgets those that lied first, where there are too many to remember: they come back under
+    /// another name anyway.
+    fn forget_liars(&mut self) {
+        while self.liars.len() > MOST_LIARS {
+            let oldest = self.liars.pop_front();
+            let standing = |id| self.clients.find(id).map(Client::check_standing);
+            if let Some(id) = oldest.filter(|&id| standing(id).is_some_and(|s| s.is_err())) {
+                self.remove_client(id, Departure::Silent);
+            }
+        }
+    }
+
+    /// A client whose leases have all ended, or are late, has nothing to do.
+    fn pause(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else { return };
+        let leases = &self.leases;
+        if client.leases.iter().all(|&id| leases.find(id).is_none_or(|lease| lease.late)) {
+            client.diligence.pause(self.now);
         }
     }
 
@@ -297,6 +334,7 @@ impl Coordinator {
         self.unprove(id);
         if let Some(client) = self.clients.remove(id) {
             self.timers.remove(&(client.timer, id));
+            client.holding.map(|since| self.holders.remove(&(since, id)));
             self.events.push_back(Event::Left(id, why));
         }
     }
@@ -322,10 +360,16 @@ impl Coordinator {
         let held = |&lease: &LeaseId| self.leases.find(lease).is_some_and(|lease| !lease.late);
         let mut at = self.silent_at(client);
         // Who does nothing for long is no part of the team, also if it holds nothing.
-        if client.is_proven() || client.leases.iter().any(held) {
+        let holding = client.leases.iter().any(held).then(|| client.diligence.since());
+        if client.is_proven() || holding.is_some() {
             at = at.min(client.diligence.since().saturating_add(self.config.patience));
         }
         let Some(client) = self.clients.find_mut(id) else { return };
+        if client.holding != holding {
+            client.holding.map(|since| self.holders.remove(&(since, id)));
+            client.holding = holding;
+            self.holders.extend(holding.map(|since| (since, id)));
+        }
         if client.timer != at {
             self.timers.remove(&(client.timer, id));
             client.timer = at;

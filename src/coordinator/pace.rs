@@ -2,6 +2,7 @@
 //! should be.
 
 use super::config::Config;
+use crate::jobs::SHORTEST_PROVABLE;
 use std::time::Duration;
 
 /// Seconds of work after which a measurement weighs half as much.
@@ -28,6 +29,8 @@ pub(super) struct Supply {
     pub(super) first: u128,
     /// What a lease should take.
     pub(super) time: Duration,
+    /// Units of the longest lease without shares.
+    pub(super) unshared: u128,
 }
 
 /// A client's speed at one job.
@@ -92,7 +95,11 @@ impl Pace {
             return if rate > 0.0 { slow.clamp(1, supply.first) } else { supply.first };
         }
         let growth = if suspect { MOST_GROWTH / 2 } else { MOST_GROWTH };
-        let most = self.confirmed_len.saturating_mul(growth);
+        let mut most = self.confirmed_len.saturating_mul(growth);
+        if self.confirmed_len >= supply.unshared {
+            // Between the two there are no leases.
+            most = most.max(SHORTEST_PROVABLE);
+        }
         let rate = self.proved_rate();
         if rate == 0.0 {
             return most;

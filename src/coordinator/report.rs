@@ -22,6 +22,7 @@ impl Coordinator {
         let known = self.clients.known_mut(client)?;
         known.check_banned()?;
         known.seen(now);
+        self.now = self.now.max(now);
         let (solutions, false_hits) = self.judge_hits(client, report);
         if self.is_held(client, report) {
             self.revive(now, report.lease);
@@ -33,6 +34,7 @@ impl Coordinator {
         };
         let through = self.leases.find(report.lease).is_some_and(|lease| lease.rest().is_empty());
         if (report.last || through) && self.is_held(client, report) {
+            self.note_given_up(client, report.lease);
             self.close(report.lease);
         }
         self.end_if_finished(now, report.job);
@@ -155,9 +157,20 @@ impl Coordinator {
             lease.end = piece.start();
             if !lease.late {
                 entry.coverage.give_back(tail);
-                self.jobs.requeue(report.job);
+                self.offer(report.job, tail);
             }
             return;
+        }
+    }
+
+    /// A client that gives a lease up with hardly anything done of it is no better than one that lets
+    /// it lie.
+    fn note_given_up(&mut self, client: ClientId, id: LeaseId) {
+        let Some(lease) = self.leases.find(id) else { return };
+        let (done, whole) = (lease.done - lease.start, lease.end - lease.start);
+        if !lease.late && done < whole / 4 {
+            self.note_stalled(id);
+            self.unprove(client);
         }
     }
 
@@ -177,7 +190,7 @@ impl Coordinator {
     fn count(&mut self, now: Duration, client: ClientId, report: &Report, span: Span) -> u128 {
         let Some(entry) = self.jobs.find_mut(report.job) else { return 0 };
         let Some(lease) = self.leases.find_mut(report.lease) else { return 0 };
-        let bits = lease.share_bits;
+        let (bits, again) = (lease.share_bits, lease.again);
         let checked = match entry.job.check(report.span, span, bits, &report.outcome) {
             Ok(checked) => checked,
             Err(fault) => {
@@ -209,6 +222,7 @@ impl Coordinator {
         self.judge(client, report.job, checked.solutions());
         let known = self.clients.find_mut(client);
         if let (Some(shares), Some(known)) = (shares, known)
+            && !again
             && known.trust.weigh(shares, units / per_share)
         {
             self.lower(client, Standing::Distrusted(Reason::TooFewShares));
@@ -302,6 +316,9 @@ impl Coordinator {
         }
         self.unprove(client);
         let Some(known) = self.clients.find_mut(client) else { return };
+        if known.check_standing().is_ok() {
+            self.liars.push_back(client);
+        }
         for (job, span) in known.trust.lower(standing) {
             if let Some(entry) = self.jobs.find_mut(job).filter(|entry| entry.ended.is_none()) {
                 entry.coverage.undo(span);

@@ -1,7 +1,7 @@
 //! The ends of jobs, and room for new ones: leases that are lent a second time, and tails that are
 //! cut off.
 
-use super::config::{FEW_CLIENTS, SHARES_KEPT};
+use super::config::FEW_CLIENTS;
 use super::event::{ClientId, Event, JobId, LeaseId};
 use super::pace::aligned_end;
 use super::work::{lendable, seconds};
@@ -29,25 +29,27 @@ impl Coordinator {
     pub(super) fn free_stalled(&mut self, now: Duration, client: ClientId) -> bool {
         let Some(known) = self.clients.find(client) else { return false };
         // Those that have proved nothing could take from each other without end.
-        if !known.is_proven() && self.team.proved.iter().any(|&rate| rate > 0) {
-            return false;
-        }
-        let until = now + self.config.patience;
+        let may = known.is_proven() || self.team.proved.iter().all(|&rate| rate == 0);
         // Those that have done nothing for the longest time come first.
         let stalled: Vec<LeaseId> = self
-            .timers
+            .holders
             .iter()
-            .take_while(|&&(at, _)| at <= until)
             .filter(|&&(_, other)| other != client)
             .take(CLIENTS_FOR_TAILS)
             .filter_map(|&(_, other)| self.clients.find(other))
             .flat_map(|other| other.leases.iter().copied())
-            .filter(|&id| self.is_stalled(now, id))
+            .filter(|&id| {
+                let stalled = || self.is_stalled(now, id) || self.has_stalled_before(id);
+                self.is_overdue(now, id) || (may && stalled())
+            })
             .filter(|&id| self.kind_of(id).is_some_and(|kind| known.can(kind)))
             .collect();
         for &id in &stalled {
+            let to_blame = self.is_stalled(now, id) || self.is_overdue(now, id);
+            let holder = self.leases.find(id).map(|lease| lease.client);
             self.lapse(id);
-            if let Some(holder) = self.leases.find(id).map(|lease| lease.client) {
+            if let Some(holder) = holder.filter(|_| to_blame) {
+                self.note_stalled(id);
                 self.unprove(holder);
             }
         }
@@ -64,11 +66,29 @@ impl Coordinator {
         let Some(lease) = self.leases.find(id).filter(|lease| !lease.late) else { return false };
         let Some(known) = self.clients.find(lease.client) else { return true };
         let patience = self.config.tail_patience;
-        if known.is_proven() {
-            now > known.diligence.since() + patience
-        } else {
-            now > lease.granted + patience / UNPROVEN_PATIENCE
+        let patience = if known.is_proven() { patience } else { patience / UNPROVEN_PATIENCE };
+        now > known.diligence.since() + patience
+    }
+
+    /// Whether others held a part of a lease before and did not do it: nobody is waited for a second
+    /// time, or many could take turns at it.
+    fn has_stalled_before(&self, id: LeaseId) -> bool {
+        let Some(lease) = self.leases.find(id).filter(|lease| !lease.late) else { return false };
+        let entry = self.jobs.find(lease.job);
+        entry.is_some_and(|entry| entry.stalled.pieces(lease.rest()).next().is_some())
+    }
+
+    /// Remembers what is left of a lease as stalled.
+    pub(super) fn note_stalled(&mut self, id: LeaseId) {
+        let Some(lease) = self.leases.find(id) else { return };
+        if let Some(entry) = self.jobs.find_mut(lease.job) {
+            entry.note_stalled(lease.rest());
         }
+    }
+
+    /// Whether a lease has taken too long, however steady its client is.
+    fn is_overdue(&self, now: Duration, id: LeaseId) -> bool {
+        self.leases.find(id).is_some_and(|lease| !lease.late && now > lease.overdue)
     }
 
     /// With nothing free: the tail of the lease that would be through last, cut so that both
@@ -85,7 +105,7 @@ impl Coordinator {
             let others = |id| self.leases.find(id).is_some_and(|lease| lease.client != client);
             latest.find(|&&(_, id)| others(id))
         });
-        let &(_, victim) = tails.max_by_key(|&&(due, _)| begin.abs_diff(due))?;
+        let &(_, victim) = tails.max_by_key(|&&(due, _)| due.saturating_sub(begin))?;
         let tail = self.tail_for(begin, client, victim)?;
         let job = self.leases.find(victim)?.job;
         self.trim(victim, tail);
@@ -106,6 +126,8 @@ impl Coordinator {
         let tail = ((left as f64 * (mine / (mine + theirs))) as u128).min(left);
         // Cuts near which a kernel would have ended anyway.
         let aligned = rest.end() - aligned_end(0, lendable(entry.job.spec(), tail));
+        // What the holder does must be enough to be proved.
+        let aligned = aligned.max(lease.provable_end());
         let (head, tail) = rest.split_at(aligned - rest.start());
         (!head.is_empty() && !tail.is_empty()).then_some(tail)
     }
@@ -159,8 +181,7 @@ impl Coordinator {
         let rate = self.rate(lease.client, lease.job)?;
         let since = now.saturating_sub(lease.touched) + turn;
         let done = lease.done.saturating_add((since.as_secs_f64() * rate) as u128);
-        let needed = lease.share_bits.map_or(0, |bits| u128::from(SHARES_KEPT) << bits.min(100));
-        let keep = done.max(lease.start.saturating_add(needed));
+        let keep = done.max(lease.provable_end());
         let (_, tail) = lease.rest().split_at(keep.saturating_sub(lease.done));
         (!tail.is_empty()).then_some(tail)
     }

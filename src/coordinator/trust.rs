@@ -15,7 +15,7 @@
 //! `L = S ln(1/q) - (1 - q) E` is at most `ln M`, so by Ville's inequality it reaches `h` with
 //! probability at most `e^-h`. The client chooses the place, after it has seen what it found; `L`
 //! is largest at one of its shares, and no lease is expected to hold more than 8,192, so the union
-//! over them costs a factor of that. [`LEVEL`] `= ln(10^6 * 8192)` therefore gives
+//! over them costs a factor of that times `1/q`. [`LEVEL`] `= ln(10^6 * 8192 / q)` therefore gives
 //!
 //! > the probability that a lease is ever confirmed up to a place at which its client has searched
 //! > three quarters or less of what it claims is below `10^-6`.
@@ -28,7 +28,8 @@
 //! 0.87 it passes rarely, by luck. An honest client gains 0.0377 and is confirmed after about 600
 //! shares; a lease holds [`crate::jobs::SHARES_PER_LEASE`] (2,048) at least, where its evidence is
 //! 77 with a standard deviation of 13: about one honest lease in fifty thousand ends short of the
-//! level, and of that one the unconfirmed end is searched again. Nobody is accused for it.
+//! level, and of that one the unconfirmed end is searched again, with twice the shares: the same
+//! ones would be short again. Nobody is accused for it, nor for searching it again.
 //!
 //! Leases too short for shares are searched again by the judge, and sums have a closed form: their
 //! claims are confirmed at once, with certainty.
@@ -61,8 +62,8 @@ use crate::span::Span;
 /// Part of a claim that must have been searched for it to be confirmed; see the module's text.
 const SEARCHED: f64 = 0.75;
 
-/// Evidence from which on a claim is confirmed: ln(10^6 * 8192).
-const LEVEL: f64 = 22.826;
+/// Evidence from which on a claim is confirmed: ln(10^6 * 8192 / SEARCHED).
+const LEVEL: f64 = 23.115;
 
 /// Parts of the expected shares that accusations look for. The first finds those that did nothing
 /// when 40 shares were due; the last those that skip a tenth, after some five leases.

@@ -17,6 +17,10 @@ const TAIL: Duration = Duration::from_secs(5);
 /// Leases of a client about which nothing is known: one to work on and one in reserve.
 const UNPROVEN_LEASES: usize = 2;
 
+/// A lease that takes so many times what it should, and the patience, is lent again whatever its
+/// client does.
+const SLOWEST: u32 = 4;
+
 /// The shortest pause that a client is told to make.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
@@ -33,6 +37,7 @@ impl Coordinator {
         client: ClientId,
         request: u64,
     ) -> Result<Assignment, Refusal> {
+        self.now = self.now.max(now);
         let known = self.clients.known_mut(client)?;
         known.seen(now);
         known.check_standing()?;
@@ -66,10 +71,8 @@ impl Coordinator {
     /// be lent again, if that is soon.
     fn wait(&self, now: Duration) -> Duration {
         let retry = self.config.retry_after;
-        let Some(&(at, _)) = self.timers.first() else { return retry };
-        // Timers stand at the end of the longer patience.
-        let stalls = (at + self.config.tail_patience).saturating_sub(self.config.patience);
-        match stalls.checked_sub(now) {
+        let Some(&(since, _)) = self.holders.first() else { return retry };
+        match (since + self.config.tail_patience).checked_sub(now) {
             Some(soon) => soon.clamp(SHORTEST_WAIT.min(retry), retry),
             None => retry,
         }
@@ -96,6 +99,7 @@ impl Coordinator {
             }
             .max(1),
             time,
+            unshared: spec.longest_unshared(),
         };
         let pace = known.known_pace(job).cloned().unwrap_or_default();
         let len = pace.next_len(&self.config, &supply, known.suspect);
@@ -105,6 +109,10 @@ impl Coordinator {
         let mut len = end.saturating_sub(first.start()).max(1);
         if first.len() < SHORTEST_PROVABLE {
             // A piece between others, too short for shares.
+            len = len.min(spec.longest_unshared());
+        }
+        let taken = Span::with_len(first.start(), len).intersect(first);
+        if taken.len() < 2 * SHORTEST_PROVABLE && entry.short.pieces(taken).next().is_some() {
             len = len.min(spec.longest_unshared());
         }
         let span = entry.coverage.lend(len)?;
@@ -152,12 +160,18 @@ impl Coordinator {
     ) -> LeaseId {
         let epoch = self.leases.next_epoch();
         let suspect = self.clients.find(client).is_some_and(|known| known.suspect);
-        let shares = if suspect { 2 * SHARES_PER_LEASE } else { SHARES_PER_LEASE };
-        let spec = self.jobs.find(job).map(|entry| entry.job.spec());
+        let entry = self.jobs.find(job);
+        let again = entry.is_some_and(|entry| entry.short.pieces(span).next().is_some());
+        let shares = if suspect || again { 2 * SHARES_PER_LEASE } else { SHARES_PER_LEASE };
+        let spec = entry.map(|entry| entry.job.spec());
         let share_bits = spec.and_then(|spec| spec.share_bits(span.len(), shares));
+        // There are no more shares than at one bit: the judge looks at all of it.
+        let share_bits = share_bits.filter(|&bits| !again || bits > 1);
         let spots = self.draw_spots(client, span, share_bits);
         let (queued, takes) = self.takes(client, job, span);
         let due = now + queued + takes;
+        // However slow it is, its job does not pay for more than others do.
+        let charged = takes.min(self.config.lease_time);
         let id = self.leases.insert(Lease {
             client,
             job,
@@ -170,19 +184,20 @@ impl Coordinator {
             share_bits,
             evidence: Evidence::default(),
             spots,
-            granted: now,
             touched: now,
             due,
+            again,
             late: false,
             revived: false,
-            charged: takes,
+            overdue: due + SLOWEST * takes + self.config.patience,
+            charged,
             worked: Duration::ZERO,
         });
         if let Some(entry) = self.jobs.find_mut(job) {
             entry.due.insert((due, id));
             entry.workers.insert(client);
         }
-        self.jobs.charge(job, takes);
+        self.jobs.charge(job, charged);
         self.unpark(client);
         self.enlist(now, client, id);
         id
@@ -192,10 +207,10 @@ impl Coordinator {
     fn enlist(&mut self, now: Duration, client: ClientId, lease: LeaseId) {
         let leases = &self.leases;
         let Some(known) = self.clients.find_mut(client) else { return };
-        // Nothing is expected of a client that holds nothing but what others may have taken.
+        // Nothing was expected of a client that held nothing but what others may have taken.
         if known.leases.iter().all(|&id| leases.find(id).is_none_or(|lease| lease.late)) {
             known.begin(now);
-            known.diligence.begin(now);
+            known.diligence.resume(now);
         }
         known.leases.push(lease);
         if let Some(lease) = self.leases.find(lease) {

@@ -83,10 +83,12 @@ impl Md5Search {
         (span.start()..span.end()).filter(solves).collect()
     }
 
-    /// Returns the shares, ascending, and those of them that are solutions.
+    /// Returns the shares in `counted`, ascending, and those of them that are solutions. All must be
+    /// in `reported`; what does not count is not hashed.
     pub(super) fn check_shares(
         &self,
-        span: Span,
+        reported: Span,
+        counted: Span,
         share_bits: u32,
         shares: &[u128],
     ) -> Result<(Vec<u128>, Vec<u128>), Fault> {
@@ -95,11 +97,13 @@ impl Md5Search {
         if let Some(pair) = shares.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Fault::FalseShare(pair[0]));
         }
+        if let Some(&outside) = shares.iter().find(|&&nonce| !reported.contains(nonce)) {
+            return Err(Fault::FalseShare(outside));
+        }
+        shares.retain(|&nonce| counted.contains(nonce));
         let mut solutions = Vec::new();
         for &nonce in &shares {
-            // Nothing is hashed that could not count.
-            let inside = Some(nonce).filter(|&nonce| span.contains(nonce));
-            match inside.and_then(|nonce| zero_bits(&self.space, nonce)) {
+            match zero_bits(&self.space, nonce) {
                 Some(bits) if bits >= self.target() => solutions.push(nonce),
                 Some(bits) if bits >= share_bits => {}
                 _ => return Err(Fault::FalseShare(nonce)),

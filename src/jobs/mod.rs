@@ -27,10 +27,10 @@ pub const SHARES_PER_LEASE: u32 = 2048;
 
 /// Leases shorter than this have no shares: the judge searches them again. It takes about as long
 /// as to judge the shares of a longer one.
-pub const SHORTEST_PROVABLE: u128 = 2048;
+pub const SHORTEST_PROVABLE: u128 = 4096;
 
-/// Blocks of MD5 that the judge may hash for a lease without shares: a few milliseconds.
-const MOST_RECOMPUTED: u128 = 1 << 15;
+/// Blocks of MD5 that the judge may hash for a lease without shares: about a millisecond.
+const MOST_RECOMPUTED: u128 = 1 << 13;
 
 /// Most hits that one outcome may carry; a client with more sends several reports.
 pub const MAX_HITS: usize = 64;
@@ -329,8 +329,7 @@ impl Job {
         }
         match (&self.spec, outcome, share_bits) {
             (JobSpec::Md5Search(search), Outcome::Md5Search { shares, .. }, Some(bits)) => {
-                let (mut shares, solutions) = search.check_shares(reported, bits, shares)?;
-                shares.retain(|&nonce| counted.contains(nonce));
+                let (shares, solutions) = search.check_shares(reported, counted, bits, shares)?;
                 Ok(Checked::Shares { shares, solutions })
             }
             (JobSpec::Md5Search(search), Outcome::Md5Search { .. }, None) => {

@@ -27,7 +27,7 @@ pub(super) async fn run(
 ) {
     let mut rested = Instant::now();
     while let Some(audit) = audits.recv().await {
-        while Instant::now() < rested && !hub.with(|c, _| c.waits_for_audits(audit.job())) {
+        while Instant::now() < rested && !hub.with(|c, _| c.waits_for_audits()) {
             tokio::time::sleep(NAP.min(rested.saturating_duration_since(Instant::now()))).await;
         }
         if !hub.with(|coordinator, _| coordinator.still_wants(&audit)) {

@@ -82,12 +82,19 @@ impl Visitors {
         if let Some(visitor) = self.by_client.remove(&client) {
             self.sessions.remove(&visitor.session);
             self.ringing.remove(&client);
-            let address = network(visitor.address);
-            if let Some(crowd) = self.crowds.get_mut(&address) {
-                *crowd -= 1;
-                if *crowd == 0 {
-                    self.crowds.remove(&address);
-                }
+            // One that offended was not counted any more.
+            if !visitor.offended {
+                self.leave_crowd(visitor.address);
+            }
+        }
+    }
+
+    fn leave_crowd(&mut self, address: IpAddr) {
+        let address = network(address);
+        if let Some(crowd) = self.crowds.get_mut(&address) {
+            *crowd -= 1;
+            if *crowd == 0 {
+                self.crowds.remove(&address);
             }
         }
     }
@@ -107,7 +114,13 @@ impl Visitors {
     /// A visitor has lost the server's trust; its address, the first time.
     pub(super) fn offended(&mut self, client: ClientId) -> Option<IpAddr> {
         let visitor = self.by_client.get_mut(&client)?;
-        (!std::mem::replace(&mut visitor.offended, true)).then_some(visitor.address)
+        let address = visitor.address;
+        let new = !std::mem::replace(&mut visitor.offended, true);
+        if new {
+            // It is remembered for long, and must not take its neighbours' places.
+            self.leave_crowd(address);
+        }
+        new.then_some(address)
     }
 
     pub(super) fn clients(&self) -> Vec<ClientId> {

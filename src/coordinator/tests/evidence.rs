@@ -208,7 +208,7 @@ fn all_but_an_audit(wanted: u32) -> (Coordinator, ClientId, JobId, Audit) {
         _ => None,
     });
     assert_eq!(coordinator.job(job).unwrap().state, JobState::Checking);
-    assert!(coordinator.waits_for_audits(job));
+    assert!(coordinator.waits_for_audits());
     (coordinator, client, job, audit.unwrap())
 }
 
@@ -270,6 +270,46 @@ fn spans_too_short_for_shares_are_searched_again_by_the_judge() {
     let solutions = solutions.iter().filter(|event| matches!(event, Event::Solution(..))).count();
     assert!(!hits.is_empty());
     assert_eq!(solutions, hits.len());
+}
+
+#[test]
+fn what_was_short_of_shares_is_searched_again_with_others() {
+    for (units, bits, next) in [(1u128 << 14, Some(3), Some(2)), (FIRST, Some(1), None)] {
+        let mut coordinator = Coordinator::new(Config { first_units: units, ..config() }, [1; 32]);
+        let job = coordinator.submit(Duration::ZERO, 1, small_search(20, 1), 1).unwrap();
+        let [unlucky, other] = [1, 2]
+            .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client);
+        let grant = lease(coordinator.request(Duration::ZERO, unlucky, 1).unwrap());
+        assert_eq!((grant.span.len(), grant.share_bits), (units, bits));
+        let short = lie(&grant, grant.span, |nonce| nonce % 20 < 17);
+        coordinator.report(SECOND, unlucky, &short).unwrap();
+        assert_eq!(coordinator.job(job).unwrap().confirmed, 0);
+        let again = lease(coordinator.request(SECOND, other, 1).unwrap());
+        assert_eq!((again.span, again.share_bits), (grant.span, next));
+        let (front, back) = again.span.split_at(units / 2);
+        for part in [front, back] {
+            coordinator.report(2 * SECOND, other, &lie(&again, part, |_| true)).unwrap();
+        }
+        assert_eq!(coordinator.job(job).unwrap().confirmed, units);
+    }
+}
+
+#[test]
+fn shares_that_cannot_count_are_no_reason_to_hash_and_none_to_accuse() {
+    let mut coordinator = coordinator();
+    coordinator.submit(Duration::ZERO, 1, small_search(20, 1), 1).unwrap();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    // All that it says of what lies beyond is nonsense, and would be found out if it were looked at.
+    let all = Outcome::Md5Search { hits: Vec::new(), shares: (0..200).collect() };
+    let Outcome::Md5Search { shares, .. } = find(&grant, grant.span) else { unreachable!() };
+    let said: Vec<u128> = shares.iter().copied().chain(5_000..5_100).collect();
+    let beyond = Outcome::Md5Search { hits: Vec::new(), shares: said };
+    let report = Report { outcome: beyond, ..claim_of(&grant, Span::new(0, 6_000)) };
+    assert_eq!(coordinator.report(SECOND, client, &report).unwrap().counted, FIRST);
+    assert_eq!(coordinator.client(client).unwrap().false_claims, 0);
+    let report = Report { outcome: all, ..claim_of(&grant, Span::new(0, 200)) };
+    assert_eq!(coordinator.report(SECOND, client, &report).unwrap().counted, 0, "it is over");
 }
 
 /// What becomes of leases of clients that search a part of what they claim.

@@ -156,3 +156,57 @@ fn strangers_who_only_hold_keep_nobody_waiting_in_the_tail() {
     let together = time_of(&team, &small_search(40, 1));
     assert!(together <= alone.mul_f64(1.2) + 5 * SECOND, "{together:?}, alone {alone:?}");
 }
+
+#[test]
+fn giving_up_and_asking_again_holds_up_nobody() {
+    let mut coordinator = coordinator();
+    let [holder, honest] = [1, 2]
+        .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client);
+    let job = coordinator.submit(Duration::ZERO, 1, sum(1, 3 * FIRST), 1).unwrap();
+    // Both prove themselves; the holder has what is left.
+    for client in [holder, honest] {
+        let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+        coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+    }
+    let (mut now, mut numbers) = (SECOND, [1, 1]);
+    let mut held: Vec<Grant> = Vec::new();
+    while coordinator.job(job).unwrap().ended.is_none() {
+        assert!(now < 12 * SECOND, "{:?}", coordinator.job(job));
+        for grant in held.drain(..) {
+            let nothing = grant.span.split_at(0).0;
+            coordinator.report(now, holder, &report(&grant, nothing, true)).unwrap();
+        }
+        loop {
+            numbers[0] += 1;
+            match coordinator.request(now, holder, numbers[0]).unwrap() {
+                Assignment::Lease(grant) => held.push(grant),
+                _ => break,
+            }
+        }
+        numbers[1] += 1;
+        let answer = coordinator.request(now, honest, numbers[1]).unwrap();
+        if let Assignment::Lease(grant) = answer {
+            coordinator.report(now, honest, &report(&grant, grant.span, true)).unwrap();
+        }
+        now += SECOND / 2;
+        coordinator.expire(now);
+    }
+}
+
+#[test]
+fn leases_of_long_strings_grow_out_of_what_the_judge_searches_again() {
+    let mut coordinator = Coordinator::new(Config { min_clients: 1, ..Config::default() }, [1; 32]);
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
+    coordinator.submit(Duration::ZERO, 1, long_search(60), 1).unwrap();
+    for request in 1..=2 {
+        let now = Duration::from_millis(request);
+        let grant = lease(coordinator.request(now, client, request).unwrap());
+        if let Some(bits) = grant.share_bits {
+            assert!(grant.span.len() >> bits >= 2048);
+            return;
+        }
+        assert!(grant.span.len() * 157 <= 1 << 15);
+        coordinator.report(now, client, &report(&grant, grant.span, true)).unwrap();
+    }
+    panic!("still too short for shares");
+}
