@@ -25,6 +25,7 @@ class Attacker(threading.Thread):
     drip     one unit every so many seconds
     silent   does two leases honestly and as quickly as nobody else, then keeps what it gets
     slow     the same, then goes on at a thousandth of the lease a second
+    potato   the same, then gives every lease back after so many seconds and asks again
     """
 
     def __init__(self, server, index, kind, every=8.0):
@@ -72,16 +73,21 @@ class Attacker(threading.Thread):
             reply = link.ask() if len(leases) < 16 else None
             if reply and reply.grant is not None:
                 lease = Lease(reply.grant)
-                if self.kind in ("silent", "slow") and done < 2:
+                if self.kind in ("silent", "slow", "potato") and done < 2:
                     self.honest(link, lease)
                     done += 1
                     continue
+                lease.since = now
                 leases.append(lease)
                 self.leases_seen += 1
                 self.held += lease.length
             if now - beat > 1:
                 beat = now
                 link.call("heartbeat", {})
+            if self.kind == "potato":
+                for lease in [x for x in leases if now - x.since > self.every]:
+                    link.progress(lease, 0, True)
+                    leases.remove(lease)
             slow = self.kind == "slow"
             if self.kind in ("drip", "slow") and now - dripped >= (1.0 if slow else self.every):
                 dripped = now
@@ -233,6 +239,12 @@ def md5_silent():
 @attack("fairness.md5-drip", HOLDS + "4 clients that do one unit in 8 s")
 def md5_drip():
     return against("md5", MD5, [("drip", 8.0)] * 4)
+
+
+@attack("fairness.md5-potato", HOLDS + "60 clients that did honest work at once, then pass on "
+        "what they get without doing it")
+def md5_potato():
+    return against("md5", MD5, [("potato", 0.8)] * 60)
 
 
 @attack("fairness.md5-reborn", HOLDS + "one that takes leases under two new keys a second")
