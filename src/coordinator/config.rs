@@ -18,13 +18,13 @@ pub const MAX_PRIORITY: u32 = 100;
 /// as one that skips a twentieth gets before it is accused. Older ones stand.
 pub(super) const DOUBTFUL_LEASES: usize = 64;
 
-/// Audits that may be under way at once; leases that end meanwhile are not audited. Few: which of
-/// many leases are audited is left to chance anyway, and an accusation should not come late.
-pub(super) const PENDING_AUDITS: usize = 64;
+/// Audits that may be under way at once; leases that end meanwhile are not audited. What they cost is
+/// bounded apart, by [`AUDIT_BACKLOG`]: those of short leases take no time.
+pub(super) const PENDING_AUDITS: usize = 256;
 
 /// Audits of one client that may be under way at once, so that nobody keeps others from being
 /// audited.
-pub(super) const AUDITS_PER_CLIENT: usize = 2;
+pub(super) const AUDITS_PER_CLIENT: usize = 6;
 
 /// Nonces that all audits under way are expected to take: a job's end waits for its audits, some
 /// seconds at most.

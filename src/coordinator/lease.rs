@@ -127,7 +127,7 @@ impl Coordinator {
         if let Some(entry) = self.jobs.find_mut(lease.job) {
             entry.due.remove(&(lease.due, id));
             entry.coverage.give_back(unconfirmed);
-            if lease.rest().is_empty() {
+            if lease.rest().is_empty() && lease.evidence.is_plausible() {
                 entry.note_short(lease.claimed());
             }
         }

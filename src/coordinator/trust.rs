@@ -82,6 +82,12 @@ impl Evidence {
         self.0 -= shares as f64 * SEARCHED.ln() + (1.0 - SEARCHED) * expected;
     }
 
+    /// Returns whether bad luck could have made it so small: that of an honest client comes near 0
+    /// once in 10^8 leases.
+    pub(super) fn is_plausible(self) -> bool {
+        self.0 > 0.0
+    }
+
     /// Returns whether all that was claimed so far is credible.
     pub(super) fn is_credible(self) -> bool {
         self.0 >= LEVEL

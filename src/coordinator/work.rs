@@ -160,8 +160,9 @@ impl Coordinator {
     ) -> LeaseId {
         let epoch = self.leases.next_epoch();
         let suspect = self.clients.find(client).is_some_and(|known| known.suspect);
+        let short = self.jobs.find_mut(job).map(|entry| entry.short.remove(span));
+        let again = short.is_some_and(|units| units > 0);
         let entry = self.jobs.find(job);
-        let again = entry.is_some_and(|entry| entry.short.pieces(span).next().is_some());
         let shares = if suspect || again { 2 * SHARES_PER_LEASE } else { SHARES_PER_LEASE };
         let spec = entry.map(|entry| entry.job.spec());
         let share_bits = spec.and_then(|spec| spec.share_bits(span.len(), shares));

@@ -281,7 +281,11 @@ fn what_was_short_of_shares_is_searched_again_with_others() {
             .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client);
         let grant = lease(coordinator.request(Duration::ZERO, unlucky, 1).unwrap());
         assert_eq!((grant.span.len(), grant.share_bits), (units, bits));
-        let short = lie(&grant, grant.span, |nonce| nonce % 20 < 17);
+        // Evidence of 9, where honest leases have 77 as a rule, and 23 are asked for.
+        let mut short = lie(&grant, grant.span, |_| true);
+        if let Outcome::Md5Search { shares, .. } = &mut short.outcome {
+            shares.truncate(1812);
+        }
         coordinator.report(SECOND, unlucky, &short).unwrap();
         assert_eq!(coordinator.job(job).unwrap().confirmed, 0);
         let again = lease(coordinator.request(SECOND, other, 1).unwrap());
@@ -291,6 +295,23 @@ fn what_was_short_of_shares_is_searched_again_with_others() {
             coordinator.report(2 * SECOND, other, &lie(&again, part, |_| true)).unwrap();
         }
         assert_eq!(coordinator.job(job).unwrap().confirmed, units);
+    }
+}
+
+#[test]
+fn who_claims_what_others_claimed_falsely_is_accused_too() {
+    let mut coordinator = coordinator();
+    coordinator.submit(Duration::ZERO, 1, search(40, 1), 1).unwrap();
+    for session in 0..10 {
+        let client = coordinator.join(SECOND, newcomer(session, 0)).unwrap().client;
+        for request in 1..=3 {
+            let Ok(Assignment::Lease(grant)) = coordinator.request(SECOND, client, request) else {
+                break;
+            };
+            coordinator.report(SECOND, client, &claim_of(&grant, grant.span)).unwrap();
+        }
+        let standing = coordinator.client(client).unwrap().standing;
+        assert_eq!(standing, Standing::Distrusted(Reason::TooFewShares), "session {session}");
     }
 }
 
