@@ -24,7 +24,7 @@ fn main() {
 /// Round trips in one measurement.
 const ROUND: u64 = 1_000;
 
-/// Units of a lease.
+/// Units of a client's first lease.
 const LEASE: u128 = 4096;
 
 /// Every client holds one lease in reserve while it reports the other.
@@ -51,16 +51,21 @@ fn joins(bencher: Bencher, clients: u64) {
 }
 
 fn bench(bencher: Bencher, clients: u64, job: &JobSpec) {
-    let mut team = Team::new(clients, job);
-    let now = team.now;
-    team.clients.iter_mut().for_each(|client| client.fetch(now, &mut team.coordinator));
-    let team = std::cell::RefCell::new(team);
-    let prepared = bencher.counter(ItemsCount::new(ROUND)).with_inputs(|| team.borrow_mut().work());
-    prepared.bench_local_refs(|reports| {
-        let counted = team.borrow_mut().round(reports);
-        assert_eq!(counted, u128::from(ROUND) * LEASE);
-        black_box(counted)
-    });
+    let prepare = || {
+        let mut team = Team::new(clients, job);
+        let now = team.now;
+        team.clients.iter_mut().for_each(|client| client.fetch(now, &mut team.coordinator));
+        let reports = team.work();
+        (team, reports)
+    };
+    bencher.counter(ItemsCount::new(ROUND)).with_inputs(prepare).bench_local_refs(
+        |(team, reports)| {
+            let reported: u128 = reports.iter().map(|report| report.span.len()).sum();
+            let counted = team.round(reports);
+            assert_eq!(counted, reported);
+            black_box(counted)
+        },
+    );
 }
 
 fn search() -> JobSpec {
@@ -81,7 +86,6 @@ impl Client {
         self.requests += 1;
         let answer = coordinator.request(now, self.id, self.requests);
         let Ok(Assignment::Lease(grant)) = answer else { panic!("no lease: {answer:?}") };
-        assert_eq!(grant.span.len(), LEASE);
         self.lease = Some(grant);
     }
 }
