@@ -22,7 +22,7 @@ use std::fmt;
 ///
 /// Enough that nearly every honest lease proves itself, see the module of trust in
 /// [`crate::coordinator`]: 2,048 shares give evidence of 77 where 23 are asked for. The judge takes
-/// some 0.2 us for each.
+/// about a quarter of a microsecond for each (docs/performance.md).
 pub const SHARES_PER_LEASE: u32 = 2048;
 
 /// Leases shorter than this have no shares: the judge searches them again. It takes about as long
