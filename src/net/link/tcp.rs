@@ -7,9 +7,12 @@ use crate::proto::{Call, Reply, Request};
 use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+/// Longest wait for what came before a connection failed; it is here or close.
+const DRAIN_TIME: Duration = Duration::from_millis(200);
 
 /// Connects, says hello, and carries messages until one side is gone.
 pub(super) async fn run(core: &mut Core, address: SocketAddr) -> End {
@@ -25,7 +28,10 @@ pub(super) async fn run(core: &mut Core, address: SocketAddr) -> End {
     core.connected();
     match carry(core, &mut frames).await {
         Err(Failure::End(end)) => end,
-        Err(Failure::Io) => core.fallen_silent(address),
+        Err(Failure::Io) => match drain(core, &mut frames).await {
+            Err(end) => end,
+            Ok(()) => core.fallen_silent(address),
+        },
         Ok(()) => End::Done,
     }
 }
@@ -99,6 +105,16 @@ async fn carry(core: &mut Core, frames: &mut Frames) -> Result<(), Failure> {
     }
 }
 
+/// Takes what came before the connection failed. A server that ends says so and hangs up: when that
+/// makes a request fail, its word still waits to be read.
+async fn drain(core: &mut Core, frames: &mut Frames) -> Result<(), End> {
+    while let Ok(Some(Ok(frame))) = timeout(DRAIN_TIME, frames.next()).await {
+        let Ok(reply) = Reply::decode(&frame) else { break };
+        core.receive(reply)?;
+    }
+    Ok(())
+}
+
 /// Ends at a time, or never.
 async fn at(time: Option<Instant>) {
     match time {
@@ -118,4 +134,78 @@ async fn beat(core: &mut Core, frames: &mut Frames) -> io::Result<()> {
 
 async fn send(frames: &mut Frames, request: &Request) -> io::Result<()> {
     timeout(CONNECT_TIME, frames.send(&request.encode(0)[..])).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::net::link::{Link, Route, Status, Target, Transport};
+    use crate::net::tcp::Codec;
+    use crate::proto::{Answer, Call, Hello, News, Notice, Over, Reply, Welcome};
+    use bytes::BytesMut;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+    use tokio_util::codec::Encoder;
+
+    fn says(stream: &mut TcpStream, reply: &Reply) {
+        let mut wire = BytesMut::new();
+        Codec.encode(&reply.encode()[..], &mut wire).unwrap();
+        stream.write_all(&wire).unwrap();
+    }
+
+    /// A server says that it ends and hangs up while a request is on its way to it.
+    #[tokio::test]
+    async fn the_last_word_of_a_server_is_heard_though_a_request_fails() {
+        for _ in 0..20 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let route = Route {
+                target: Target { host: "127.0.0.1".into(), port: Some(port) },
+                port: 0,
+                transport: Transport::Tcp,
+                retry_for: Duration::ZERO,
+            };
+            let hello = Hello {
+                oldest_version: 1,
+                newest_version: 1,
+                key: [1; 16],
+                name: "box".into(),
+                backend: "none".into(),
+                threads: 1,
+                rate_hint: 0,
+                kinds: Vec::new(),
+            };
+            let (link, mut news) = Link::start(route, Some(hello));
+            let accepted = tokio::task::spawn_blocking(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                let welcome = Answer::Welcome(Welcome {
+                    version: 1,
+                    client: 1,
+                    session: 1,
+                    server: 1,
+                    held: Vec::new(),
+                });
+                says(&mut stream, &Reply { number: 1, notice: None, answer: Some(welcome) });
+                stream
+            });
+            let mut stream = accepted.await.unwrap();
+            let mut status = link.status();
+            status.wait_for(|now| matches!(now, Status::Up(_))).await.unwrap();
+            // Nothing of the link runs from here to the call: it finds the word, the end of the
+            // connection and a request of its own at once.
+            let over = News::Over(Over::default());
+            says(
+                &mut stream,
+                &Reply { number: 0, notice: Some(Notice { number: 1, what: over }), answer: None },
+            );
+            // Most of the hello was not read, so that this resets the connection.
+            drop(stream);
+            let asking = tokio::spawn(async move { link.call(Call::Heartbeat).await });
+            let told = tokio::time::timeout(Duration::from_secs(20), news.recv()).await;
+            assert!(matches!(told, Ok(Some(News::Over(_)))), "{told:?}");
+            asking.abort();
+        }
+    }
 }
