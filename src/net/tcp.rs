@@ -1,7 +1,7 @@
 //! Frames over TCP, and the server's side of one connection.
 
 use super::admission::Seat;
-use super::hub::{Hub, Sender, refused};
+use super::hub::{Handled, Hub, Sender, refused};
 use super::visitors::Doorbell;
 use super::{HANDSHAKE_TIME, IDLE_TIME};
 use crate::coordinator::ClientId;
@@ -176,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if hello && !self.seat.spoke() {
             return Ok(false);
         }
-        let reply = hub.handle(sender, &mut self.client, request);
+        let Handled { reply, last } = hub.handle(sender, &mut self.client, request);
         self.note(&reply.answer);
         let refused = matches!(
             reply.answer,
@@ -185,9 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         // Who was not let in keeps no seat among those who were.
         let refused = refused || (hello && self.client.is_none());
         self.told = reply.notice.as_ref().map_or(self.told, |n| self.told.max(n.number));
-        let farewell = reply.notice.is_none() && hub.closing().is_some();
         self.send(&reply).await?;
-        Ok(!refused && !farewell)
+        Ok(!refused && !last)
     }
 
     /// Notes what the connection is good for by what it was answered.

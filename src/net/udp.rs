@@ -173,7 +173,7 @@ impl Server<'_> {
     fn stranger(&mut self, request: Request, from: SocketAddr) -> Option<Vec<u8>> {
         let sender = Sender { address: from, doorbell: Doorbell::Shared };
         let mut client = None;
-        let reply = self.hub.handle(&sender, &mut client, request);
+        let reply = self.hub.handle(&sender, &mut client, request).reply;
         if let (Some(client), Some(Answer::Welcome(Welcome { session, .. }))) =
             (client, &reply.answer)
         {
@@ -196,7 +196,7 @@ impl Server<'_> {
             return Some(reply.clone());
         }
         let sender = Sender { address: from, doorbell: Doorbell::Shared };
-        let reply = self.hub.handle(&sender, &mut Some(client), request);
+        let reply = self.hub.handle(&sender, &mut Some(client), request).reply;
         if reply.notice.is_none() {
             self.pushing.remove(&session);
         }

@@ -92,6 +92,14 @@ pub(super) struct Sender {
     pub(super) doorbell: Doorbell,
 }
 
+/// A reply, and what it means for the connection.
+pub(super) struct Handled {
+    pub(super) reply: Reply,
+    /// The server closes and the client has acknowledged it. Decided under the same lock as the
+    /// reply: a moment later the server may close without this client knowing.
+    pub(super) last: bool,
+}
+
 impl Hub {
     pub(super) fn new(config: Config) -> (Arc<Self>, Outlets) {
         let (event_sender, events) = mpsc::unbounded_channel();
@@ -160,14 +168,14 @@ impl Hub {
         self.state().visitors.all_know()
     }
 
-    /// Answers a request of anyone. `client` is who the transport takes the sender for: over UDP
-    /// the holder of the session. A hello fills it in.
+    /// Answers a request. `client` is the sender as far as its transport knows: over UDP the holder
+    /// of the session. A hello fills it in.
     pub(super) fn handle(
         &self,
         sender: &Sender,
         client: &mut Option<ClientId>,
         request: Request,
-    ) -> Reply {
+    ) -> Handled {
         let checked = self.check(sender, &request.call);
         let mut state = self.state();
         if let Some(id) = *client {
@@ -190,7 +198,8 @@ impl Hub {
         let late = state.closing.clone().filter(|_| client.is_none());
         let late = late.map(|over| Notice { number: 0, what: News::Closing(over) });
         let notice = notice.or(late);
-        Reply { number, notice, answer: Some(answer) }
+        let last = notice.is_none() && state.closing.is_some();
+        Handled { reply: Reply { number, notice, answer: Some(answer) }, last }
     }
 
     /// The client that holds a session.

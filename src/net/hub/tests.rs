@@ -46,13 +46,18 @@ impl House {
 
     /// What `peer` gets for a call that has been over the wire.
     fn call(&self, peer: &mut Peer, call: Call) -> Answer {
+        self.handle(peer, call, 0).reply.answer.unwrap()
+    }
+
+    /// The same by a peer that acknowledges notices up to `notices_seen`.
+    fn handle(&self, peer: &mut Peer, call: Call, notices_seen: u64) -> Handled {
         self.numbers.set(self.numbers.get() + 1);
         let number = self.numbers.get();
-        let (session, notices_seen, cookie) = (0, 0, Vec::new());
+        let (session, cookie) = (0, Vec::new());
         let request = Request { number, session, notices_seen, cookie, call };
         let request = Request::decode(&request.encode(0)).unwrap();
-        let reply = self.hub.handle(&peer.sender, &mut peer.client, request);
-        Reply::decode(&reply.encode()).unwrap().answer.unwrap()
+        let Handled { reply, last } = self.hub.handle(&peer.sender, &mut peer.client, request);
+        Handled { reply: Reply::decode(&reply.encode()).unwrap(), last }
     }
 
     fn ask(&self, address: &str, call: Call) -> Answer {
@@ -322,6 +327,22 @@ fn bans_are_listed_a_page_at_a_time_and_bounded() {
         offset = next;
     }
     assert_eq!(listed, 1_000);
+}
+
+#[test]
+fn a_connection_ends_when_its_client_knows_that_the_server_closes() {
+    let house = House::new();
+    let mut peer = house.joined(NEAR, 1);
+    let open = house.handle(&mut peer, Call::Heartbeat, 0);
+    assert!(open.reply.notice.is_none() && !open.last);
+    house.hub.close();
+    let told = house.handle(&mut peer, Call::Heartbeat, 0);
+    assert!(matches!(&told.reply.notice, Some(Notice { number: 1, what: News::Closing(_) })));
+    assert!(!told.last);
+    // A reply made before the server closed says nothing of its end, whenever it is sent.
+    assert!(!open.last && !house.hub.all_know());
+    let known = house.handle(&mut peer, Call::Heartbeat, 1);
+    assert!(known.reply.notice.is_none() && known.last && house.hub.all_know());
 }
 
 #[test]
