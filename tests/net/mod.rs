@@ -22,6 +22,7 @@ use seedrush::{Difficulty, Encoding, Layout, Puzzle};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -78,6 +79,18 @@ fn quick() -> Config {
     }
 }
 
+/// Listens for TCP and UDP on one port. The one that is free for TCP may be in use for UDP.
+fn sockets() -> (TcpListener, UdpSocket, SocketAddr) {
+    for _ in 0..100 {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        if let Ok(socket) = bind(address) {
+            return (listener, socket, address);
+        }
+    }
+    panic!("no port is free for both TCP and UDP");
+}
+
 /// A server in this process.
 struct Running {
     address: SocketAddr,
@@ -97,9 +110,7 @@ impl Running {
         job: Option<JobSpec>,
         adjust: impl FnOnce(Server) -> Server,
     ) -> Self {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let socket = bind(address).unwrap();
+        let (listener, socket, address) = sockets();
         let mut server = Server::new(config, Some(listener), Some(socket));
         if let Some(spec) = job {
             server = server.with_job(spec).unwrap();
