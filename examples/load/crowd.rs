@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use seedrush::jobs::JobKind;
-use seedrush::net::link::Transport;
+use seedrush::net::client::link::Transport;
 use seedrush::proto::{
     Answer, Call, Grant, Hello, NEWEST_VERSION, OLDEST_VERSION, PADDED_REQUEST, Progress, Reply,
     Request,

@@ -5,9 +5,9 @@ use super::net_args::{RouteArgs, interrupted, runtime};
 use super::{Failure, INTERRUPTED, text};
 use crate::backend::Backend;
 use crate::jobs::JobSpec;
-use crate::net::classic;
+use crate::net::client::link::{Route, Target};
 use crate::net::client::{self, ClientConfig, ClientEvent, Ending};
-use crate::net::link::{Route, Target};
+use crate::net::plaintext;
 use crate::proto::{JobEnd, Over};
 use crate::puzzle::Difficulty;
 use clap::Parser;
@@ -236,12 +236,12 @@ async fn classic_until_over(
                 };
                 let (transport, backend) = (route.transport, backend.clone());
                 let for_ever = std::future::pending();
-                classic::run(&addresses, transport, backend, for_ever, show).await
+                plaintext::run(&addresses, transport, backend, for_ever, show).await
             }
-            Err(why) => classic::Ending::Unreachable(why),
+            Err(why) => plaintext::Ending::Unreachable(why),
         };
         match ending {
-            classic::Ending::Finished { winner, client } => {
+            plaintext::Ending::Finished { winner, client } => {
                 console.bar.finish_and_clear();
                 match winner {
                     Some(winner) if winner == client => say!("you won"),
@@ -250,12 +250,12 @@ async fn classic_until_over(
                 }
                 return ExitCode::SUCCESS;
             }
-            classic::Ending::Stopped => return ExitCode::from(INTERRUPTED),
-            classic::Ending::Unreachable(why) if Instant::now() >= until => {
+            plaintext::Ending::Stopped => return ExitCode::from(INTERRUPTED),
+            plaintext::Ending::Unreachable(why) if Instant::now() >= until => {
                 eprintln!("error: the server is out of reach: {why}");
                 return ExitCode::from(UNREACHABLE);
             }
-            classic::Ending::Unreachable(_) => tokio::time::sleep(CLASSIC_PAUSE).await,
+            plaintext::Ending::Unreachable(_) => tokio::time::sleep(CLASSIC_PAUSE).await,
         }
     }
 }

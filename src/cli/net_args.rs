@@ -1,7 +1,7 @@
 //! What the networked programs share: where the server is, and running until Ctrl-C.
 
 use super::Failure;
-use crate::net::link::{Route, Target, Transport};
+use crate::net::client::link::{Route, Target, Transport};
 use crate::net::{DEFAULT_PORT, team_port};
 use anyhow::anyhow;
 use clap::Args;

@@ -18,8 +18,8 @@ mod wire {
 }
 
 pub use lines::{BanLine, ClientLine, JobLine, Party, State};
-pub use notice::{Held, JobEnd, News, Notice, Over};
-pub use reply::{Answer, Grant, Reason, Refused, Reply, Verdict, Welcome};
+pub use notice::{Held, JobEnd, Notice, Notification, Over};
+pub use reply::{Answer, Grant, Reason, Refused, Reply, Verdict, Welcome, refused};
 pub use request::{Call, Hello, Progress, Request, Submit};
 pub use work::{Md5Part, Squares, Work};
 

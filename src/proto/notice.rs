@@ -36,12 +36,12 @@ pub struct Notice {
     /// Counts from 1 for each client; 0: need not be acknowledged.
     pub number: u64,
     /// What.
-    pub what: News,
+    pub what: Notification,
 }
 
 /// What a client should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum Notification {
     /// A job is over.
     Over(Over),
     /// The server ends, after this job if there was one.
@@ -104,11 +104,11 @@ impl From<Notice> for wire::Notice {
     fn from(notice: Notice) -> Self {
         use wire::notice::What;
         let what = match notice.what {
-            News::Over(over) => What::Over(over.into()),
-            News::Closing(over) => What::Closing(over.into()),
-            News::Wake => What::Wake(wire::Wake {}),
-            News::Trimmed(held) => What::Trimmed(held.into()),
-            News::Revoked(held) => What::Revoked(held.into()),
+            Notification::Over(over) => What::Over(over.into()),
+            Notification::Closing(over) => What::Closing(over.into()),
+            Notification::Wake => What::Wake(wire::Wake {}),
+            Notification::Trimmed(held) => What::Trimmed(held.into()),
+            Notification::Revoked(held) => What::Revoked(held.into()),
         };
         Self { number: notice.number, what: Some(what) }
     }
@@ -120,11 +120,11 @@ impl TryFrom<wire::Notice> for Notice {
     fn try_from(wire: wire::Notice) -> Result<Self, ProtoError> {
         use wire::notice::What;
         let what = match wire.what.ok_or(ProtoError::NoBody)? {
-            What::Over(over) => News::Over(over.try_into()?),
-            What::Closing(over) => News::Closing(over.try_into()?),
-            What::Wake(_) => News::Wake,
-            What::Trimmed(held) => News::Trimmed(held.try_into()?),
-            What::Revoked(held) => News::Revoked(held.try_into()?),
+            What::Over(over) => Notification::Over(over.try_into()?),
+            What::Closing(over) => Notification::Closing(over.try_into()?),
+            What::Wake(_) => Notification::Wake,
+            What::Trimmed(held) => Notification::Trimmed(held.try_into()?),
+            What::Revoked(held) => Notification::Revoked(held.try_into()?),
         };
         Ok(Self { number: wire.number, what })
     }

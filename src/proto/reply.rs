@@ -4,7 +4,7 @@ use super::fields::{from_wire, narrow, text, to_wire, wide, wrong};
 use super::notice::{ENDS, Held, JobEnd, Notice};
 use super::wire::{self, reply::Body};
 use super::work::{Md5Part, Squares, Work};
-use super::{BanLine, ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError};
+use super::{BanLine, ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError, cleaned};
 use crate::span::Span;
 use prost::Message as _;
 use std::time::Duration;
@@ -351,4 +351,9 @@ impl TryFrom<wire::Verdict> for Verdict {
             job_end: from_wire("job_end", &ENDS, wire::JobEnd::try_from(wire.job_end).ok())?,
         })
     }
+}
+
+/// Returns a refusal with a sentence for people.
+pub fn refused(reason: Reason, text: &str) -> Answer {
+    Answer::Refused(Refused { reason, text: cleaned(text, MAX_TEXT) })
 }

@@ -178,11 +178,11 @@ fn every_message_survives_the_way_there_and_back() {
     }
     for answer in answers() {
         let news = [
-            News::Over(over()),
-            News::Closing(Over::default()),
-            News::Wake,
-            News::Trimmed(held()),
-            News::Revoked(held()),
+            Notification::Over(over()),
+            Notification::Closing(Over::default()),
+            Notification::Wake,
+            Notification::Trimmed(held()),
+            Notification::Revoked(held()),
         ];
         for what in news {
             let notice = Some(Notice { number: 2, what });
@@ -261,7 +261,7 @@ fn the_largest_messages_fit_a_datagram() {
         winner: u64::MAX,
         seed: "f".repeat(128),
     };
-    let notice = Notice { number: u64::MAX, what: News::Closing(over) };
+    let notice = Notice { number: u64::MAX, what: Notification::Closing(over) };
     let answer = Answer::Description { job: u64::MAX, work: Work::Md5Search(part) };
     let reply = Reply { number: u64::MAX, notice: Some(notice), answer: Some(answer) };
     assert!(reply.encode().len() <= MAX_DATAGRAM);

@@ -1,7 +1,7 @@
 //! Server and clients that mean well.
 
 use super::*;
-use seedrush::net::admin::{Admin, AdminError};
+use seedrush::net::client::admin::{Admin, AdminError};
 use seedrush::proto::{JobEnd, Md5Part, Squares, State, Work};
 
 const FAST: Duration = Duration::ZERO;
@@ -9,7 +9,7 @@ const FAST: Duration = Duration::ZERO;
 async fn clients_solve(transport: Transport, clients: usize, bits: u32) {
     let config = Config { min_clients: clients, ..quick() };
     let server = Running::start(config, Some(search(bits, "A7C02215FC")));
-    let hub = server.hub.clone();
+    let service = server.service.clone();
     let all: Vec<_> = (0..clients).map(|_| client(server.address, transport, FAST)).collect();
     let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
     assert_eq!(over.end, Some(JobEnd::Finished));
@@ -23,7 +23,7 @@ async fn clients_solve(transport: Transport, clients: usize, bits: u32) {
     ids.sort_unstable();
     assert!(ids.iter().copied().eq(1..=clients as u64), "{ids:?}");
     assert!(ids.contains(&over.winner));
-    check_coverage(&hub, 1);
+    check_coverage(&service, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
