@@ -10,6 +10,7 @@ mod trailing;
 mod tunnel;
 
 pub use digits::Digit;
+pub use tunnel::TUNNEL_START;
 
 use crate::puzzle::{Encoding, Puzzle};
 use crate::span::Span;
@@ -210,7 +211,7 @@ impl SeedSpace {
                 (1, counting.message_len(1 << bits))
             }
             Kind::Trailing(trailing) => (trailing.family_word(), 0),
-            Kind::Tunnel(tunnel) => (tunnel::FIRST_STEP, tunnel.message_len()),
+            Kind::Tunnel(tunnel) => (TUNNEL_START, tunnel.message_len()),
         };
         let blocks = (length + 9).div_ceil(64).max(1);
         64 * (blocks - 1) + 61 - start

@@ -13,8 +13,8 @@ use crate::span::Span;
 use crate::steps::{INITIAL, step, word_for};
 use std::sync::{Arc, OnceLock};
 
-/// The first step that sees a member's word.
-pub(super) const FIRST_STEP: usize = 23;
+/// First step that adds a member's word.
+pub const TUNNEL_START: usize = 23;
 
 /// Bytes before the string, extra digits left out.
 const PREFIX_BYTES: usize = 32;
