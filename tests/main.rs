@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)] // a test that unwraps in vain fails, as it should
 
 mod gpu;
+#[cfg(unix)]
+mod interrupt;
 mod layers;
 mod mine;
 mod net;
 mod programs;
+mod schema;
 mod vectors;

@@ -20,16 +20,19 @@ macro_rules! tell {
 
 pub mod bench;
 pub mod client;
+pub mod completions;
 pub mod devices;
 pub mod exit;
 pub mod json;
 pub mod keys;
 pub mod machine_args;
+pub mod man;
 pub mod mine;
 pub mod net_args;
 pub mod progress;
 pub mod puzzle_args;
 pub mod remote;
+pub mod seedrush;
 pub mod server;
 pub mod signals;
 pub mod text;
@@ -48,6 +51,7 @@ use std::process::ExitCode;
 /// Parses the command line and runs the program: the one place where errors become words and exit
 /// codes.
 pub fn main<A: Parser>(run: impl FnOnce(&A) -> Result<Exit, Failure>) -> ExitCode {
+    quiet_mesa();
     let parsed = command::<A>()
         .try_get_matches()
         .and_then(|matches| A::from_arg_matches(&matches))
@@ -59,9 +63,27 @@ pub fn main<A: Parser>(run: impl FnOnce(&A) -> Result<Exit, Failure>) -> ExitCod
     exit.into()
 }
 
+/// Turns off a Vulkan layer of Mesa that prints errors about desktops where there is none. It chooses
+/// a default GPU, which this program does itself.
+fn quiet_mesa() {
+    if cfg!(target_os = "linux") {
+        // SAFETY: called first in `main`, where no other thread reads the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
 /// The command line of a program, with what all programs have in common.
 pub fn command<A: Parser>() -> Command {
     with_exit_codes(A::command().version(version::text()))
+}
+
+/// The command lines of all programs.
+pub fn programs() -> [Command; 3] {
+    [
+        command::<seedrush::Arguments>(),
+        command::<server::ServerArgs>(),
+        command::<client::ClientArgs>(),
+    ]
 }
 
 fn with_exit_codes(command: Command) -> Command {
