@@ -5,6 +5,7 @@
 //! sockets and no coordinator.
 
 mod fields;
+mod lease;
 mod lines;
 mod notice;
 mod reply;
@@ -22,8 +23,8 @@ mod wire {
 }
 
 pub use lines::{BanLine, ClientLine, JobLine, Party, State};
-pub use notice::{Held, JobEnd, Notice, Notification, Over};
-pub use reply::{Answer, Grant, Reason, Refused, Reply, Verdict, Welcome, refused};
+pub use notice::{Notice, Notification, Over};
+pub use reply::{Answer, Reason, Refused, Reply, Welcome, refused};
 pub use request::{Call, Hello, Progress, Request, Submit};
 pub use work::{Md5Part, Squares, Work};
 
