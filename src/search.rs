@@ -48,8 +48,7 @@ pub enum SearchError {
     Machine(#[from] MachineError),
     /// The span leaves the layout's room.
     #[error(
-        "{count} nonces from {start} leave the {layout} layout, which has room for {room} seeds: \
-         choose a smaller --start or --count"
+        "{count} nonces from {start} leave the {layout} layout, which has room for {room} seeds"
     )]
     OutsideRoom {
         /// First nonce asked for.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 /// Finds a seed such that MD5(seed | string) begins with zeros
 #[derive(Parser)]
-#[command(version, about)]
+#[command(about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -26,11 +26,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    cli::exit(match Arguments::parse().command {
-        Command::Mine(args) => cli::mine::run(&args),
-        Command::Verify(args) => cli::verify::run(&args),
-        Command::Bench(args) => cli::bench::run(&args),
-        Command::Devices(args) => cli::devices::run(&args),
-        Command::Remote(command) => cli::remote::run(&command),
+    cli::main(|args: &Arguments| match &args.command {
+        Command::Mine(args) => cli::mine::run(args),
+        Command::Verify(args) => cli::verify::run(args),
+        Command::Bench(args) => cli::bench::run(args),
+        Command::Devices(args) => cli::devices::run(args),
+        Command::Remote(command) => cli::remote::run(command),
     })
 }

@@ -1,12 +1,11 @@
 //! `seedrush devices`: what could search on this machine, what `auto` takes, and why not the rest.
 
-use super::Failure;
+use super::{Exit, Failure};
 use crate::cpu::Level;
 use crate::gpu::{self, AdapterInfo, GpuError};
 use clap::Args;
 use serde::Serialize;
 use std::io::Write as _;
-use std::process::ExitCode;
 
 /// Lists every GPU and every level of the cpu, and which ones are taken by default
 #[derive(Args, Debug)]
@@ -30,14 +29,14 @@ struct LevelInfo {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(args: &DevicesArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &DevicesArgs) -> Result<Exit, Failure> {
     let (gpus, levels) = (gpu::adapters(), levels());
     if args.json {
         print_json(&gpus, &levels)?
     } else {
         print(&gpus, &levels)?
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 fn levels() -> Vec<LevelInfo> {

@@ -2,27 +2,19 @@
 
 use super::machine_args::{self, MachineArgs};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
-use super::{Failure, INTERRUPTED, text};
-use crate::backend::Control;
+use super::signals::on_interrupt;
+use super::values::number;
+use super::{Exit, Failure, progress, text};
 use crate::puzzle::Puzzle;
 use crate::search::{Options, Report, Search, SearchError, Solution};
-use anyhow::Context as _;
+use anyhow::anyhow;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use std::collections::VecDeque;
 use std::io::{IsTerminal as _, Write as _};
 use std::num::NonZeroUsize;
-use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant};
-
-/// The rate shown is the mean over this long.
-const RATE_WINDOW: Duration = Duration::from_secs(10);
-
-/// Time between two updates of the progress line.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+use std::time::Instant;
 
 /// Finds a seed on this machine
 #[derive(Args, Debug)]
@@ -38,15 +30,15 @@ pub struct MineArgs {
     machine: MachineArgs,
 
     /// Stop after this many solutions
-    #[arg(long, value_name = "K", default_value = "1")]
+    #[arg(long, value_name = "K", default_value = "1", value_parser = number(NonZeroUsize::MIN..=NonZeroUsize::MAX), allow_negative_numbers = true)]
     solutions: NonZeroUsize,
 
     /// Begin at this nonce
-    #[arg(long, value_name = "NONCE", default_value_t = 0)]
+    #[arg(long, value_name = "NONCE", default_value_t = 0, value_parser = number(0..=u128::MAX), allow_negative_numbers = true)]
     start: u128,
 
     /// Search this many nonces, then say so if none is a solution (exit code 1)
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", value_parser = number(0..=u128::MAX), allow_negative_numbers = true)]
     count: Option<u128>,
 
     /// One JSON object per line on standard output
@@ -62,11 +54,11 @@ pub struct MineArgs {
 ///
 /// # Errors
 /// Arguments that make no search, or a backend that broke down.
-pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &MineArgs) -> Result<Exit, Failure> {
     let puzzle = args.puzzle.puzzle()?;
     let options = Options {
         layout: args.seeds.0,
-        machine: args.machine.machine(),
+        machine: args.machine.machine()?,
         solutions: args.solutions,
         start: args.start,
         count: args.count,
@@ -74,7 +66,8 @@ pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
     let mut search = Search::new(&puzzle, &options).map_err(failure)?;
     // Even when quiet: the search goes on, slower than was asked for.
     search.on_failure(|error| eprintln!("error: {error}"));
-    stop_on_ctrl_c(search.control())?;
+    let control = search.control().clone();
+    on_interrupt(move || control.stop())?;
     let output = Output { args, puzzle: &puzzle, search: &search };
     output.started()?;
     match watch(args, &puzzle, &search) {
@@ -82,7 +75,7 @@ pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
         // Why was said when it happened; what is done need not be done again.
         Err(SearchError::Backend { report, .. }) => {
             output.finished(&report)?;
-            Ok(ExitCode::from(1))
+            Ok(Exit::NoBackend)
         }
         Err(error) => Err(failure(error)),
     }
@@ -92,20 +85,11 @@ pub fn run(args: &MineArgs) -> Result<ExitCode, Failure> {
 fn failure(error: SearchError) -> Failure {
     match error {
         SearchError::Machine(error) => machine_args::failure(error),
+        SearchError::OutsideRoom { .. } => {
+            Failure::usage(anyhow!("{error}; choose a smaller --start or --count"))
+        }
         error => Failure::usage(error),
     }
-}
-
-fn stop_on_ctrl_c(control: &Arc<Control>) -> anyhow::Result<()> {
-    let control = Arc::clone(control);
-    let stop = move || {
-        // Someone insists: a driver may be hanging.
-        if control.is_stopped() {
-            std::process::exit(INTERRUPTED.into());
-        }
-        control.stop();
-    };
-    ctrlc::set_handler(stop).context("cannot watch for Ctrl-C")
 }
 
 /// Runs the search and keeps the progress line while it runs.
@@ -116,16 +100,24 @@ fn watch(args: &MineArgs, puzzle: &Puzzle, search: &Search) -> Result<Report, Se
     let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || send.send(search.run()));
-        let mut rate = MovingRate::new();
+        let mut rate = progress::Rate::new(Instant::now());
         let report = loop {
-            match receive.recv_timeout(PROGRESS_INTERVAL) {
+            match receive.recv_timeout(progress::ON_TERMINAL) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(report) => break report,
                 // The scope passes the panic on.
                 Err(RecvTimeoutError::Disconnected) => unreachable!("a search ends or panics"),
             }
-            let per_second = rate.update(control.tested());
-            bar.set_message(text::progress(puzzle, control.tested() as f64, per_second));
+            let per_second = rate.update(Instant::now(), control.tested());
+            let outlook = text::Outlook {
+                difficulty: puzzle.difficulty(),
+                tested: control.tested() as f64,
+                rate: per_second,
+                found: 0,
+                wanted: args.solutions.get(),
+                left: None,
+            };
+            bar.set_message(format!("{} · {outlook}", text::rate(per_second)));
             bar.tick();
         };
         bar.finish_and_clear();
@@ -140,25 +132,6 @@ fn progress_bar(hidden: bool) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// Candidates a second, as the mean over [`RATE_WINDOW`].
-struct MovingRate(VecDeque<(Instant, u64)>);
-
-impl MovingRate {
-    fn new() -> Self {
-        Self(VecDeque::from([(Instant::now(), 0)]))
-    }
-
-    fn update(&mut self, tested: u64) -> f64 {
-        let now = Instant::now();
-        while self.0.len() > 1 && now - self.0[0].0 > RATE_WINDOW {
-            self.0.pop_front();
-        }
-        self.0.push_back((now, tested));
-        let (since, before) = self.0[0];
-        (tested - before) as f64 / (now - since).as_secs_f64().max(1e-9)
-    }
 }
 
 /// What is said on standard output.
@@ -201,7 +174,7 @@ impl Output<'_> {
         Ok(())
     }
 
-    fn finished(&self, report: &Report) -> Result<ExitCode, Failure> {
+    fn finished(&self, report: &Report) -> Result<Exit, Failure> {
         text::warn_of_false_candidates(self.search.control());
         for solution in &report.solutions {
             if self.args.json {
@@ -232,8 +205,9 @@ impl Output<'_> {
             self.json_result(report)?;
         }
         Ok(match (interrupted, report.solutions.is_empty()) {
-            (true, _) => ExitCode::from(INTERRUPTED),
-            (false, nothing) => ExitCode::from(u8::from(nothing)),
+            (true, _) => Exit::Interrupted,
+            (false, true) => Exit::NoResult,
+            (false, false) => Exit::Done,
         })
     }
 
@@ -281,7 +255,7 @@ impl Output<'_> {
         };
         command += &format!(" --encoding {}", self.puzzle.encoding());
         if self.puzzle.seed_prefix() {
-            command += " --seed-prefix 0x";
+            command += " --seed-prefix";
         }
         command += &format!(" --seeds {}", space.layout());
         command += &args.machine.words();

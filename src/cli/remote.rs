@@ -2,21 +2,12 @@
 //!
 //! Lists are for every machine; the rest, unless the server is open to all, for its own.
 
-/// What the server answers; leaves the function with the exit code where it does not.
-macro_rules! ask {
-    ($result:expr) => {
-        match unless($result.await)? {
-            Ok(value) => value,
-            Err(code) => return Ok(code),
-        }
-    };
-}
-
 mod bans;
 
 use super::net_args::{RouteArgs, runtime};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
-use super::{Failure, text};
+use super::values::number;
+use super::{Exit, Failure, text};
 use crate::jobs::{MAX_WANTED, SumOfSquares};
 use crate::net::client::admin::{Admin, AdminError, fits_datagram};
 use crate::net::client::link::{Route, Target, Transport};
@@ -26,11 +17,7 @@ use bans::PartyArgs;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use std::process::ExitCode;
 use std::time::Duration;
-
-/// The server was not there.
-const UNREACHABLE: u8 = 3;
 
 /// After this, people want to know what is waited for.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -84,7 +71,7 @@ pub struct ServerArgs {
 #[derive(Args, Clone, Debug)]
 pub struct JobArgs {
     /// Number of the job
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", value_parser = number(1..=u64::MAX))]
     job: u64,
 
     #[command(flatten)]
@@ -114,14 +101,16 @@ enum WorkArgs {
         seeds: LayoutChoice,
 
         /// Stop after this many solutions
-        #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_WANTED)))]
+        #[arg(long, value_name = "K", default_value_t = 1, value_parser = number(1..=MAX_WANTED))]
         solutions: u32,
     },
     /// The sum of n * n over a range of whole numbers, both ends included
     SumOfSquares {
         /// First number
+        #[arg(value_parser = number(0..=u128::MAX))]
         first: u128,
         /// Last number, at most 2^64
+        #[arg(value_parser = number(0..=u128::MAX))]
         last: u128,
     },
 }
@@ -138,7 +127,7 @@ struct Terms {
 
     /// 1 to 100: a job of priority 2 gets twice the time of one of priority 1; above 1 only from the
     /// server's own machine
-    #[arg(long, global = true, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, global = true, value_name = "P", default_value_t = 1, value_parser = number(1..=100))]
     priority: u32,
 }
 
@@ -146,7 +135,7 @@ struct Terms {
 ///
 /// # Errors
 /// Arguments that make no request, or a server that refuses it.
-pub fn run(command: &RemoteCommand) -> Result<ExitCode, Failure> {
+pub fn run(command: &RemoteCommand) -> Result<Exit, Failure> {
     runtime(1)?.block_on(async {
         match command {
             RemoteCommand::Submit(args) => submit(args).await,
@@ -189,21 +178,16 @@ fn asking(route: Route) -> Admin {
     admin
 }
 
-/// What the server said, or the exit code for what it did not.
-fn unless<T>(result: Result<T, AdminError>) -> Result<Result<T, ExitCode>, Failure> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(error @ AdminError::Unreachable(_)) => {
-            eprintln!("error: {error}");
-            Ok(Err(ExitCode::from(UNREACHABLE)))
-        }
-        Err(error @ (AdminError::Refused(_) | AdminError::Gone)) => {
-            Err(Failure::Work(error.into()))
-        }
-    }
+/// A server that does not answer has an exit code of its own.
+fn unanswered(error: AdminError) -> Failure {
+    let exit = match error {
+        AdminError::Unreachable(_) => Exit::Unreachable,
+        AdminError::Refused(_) | AdminError::Gone => Exit::NoResult,
+    };
+    Failure::new(exit, error)
 }
 
-async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {
+async fn submit(args: &SubmitArgs) -> Result<Exit, Failure> {
     let (work, terms) = (args.work.description()?, &args.terms);
     let mut route = terms.server.route()?;
     if !fits_datagram(&work) {
@@ -214,24 +198,27 @@ async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {
         route.transport = Transport::Tcp;
     }
     let admin = asking(route);
-    let (job, server) = ask!(admin.submit(work, terms.priority));
+    let (job, server) = admin.submit(work, terms.priority).await.map_err(unanswered)?;
     if terms.detach {
         if terms.server.json {
             say!("{}", json!({ "event": "submitted", "job": job }));
         } else {
             say!("{job}");
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Done);
     }
     eprintln!("job {job} is submitted");
     let bar = ProgressBar::new(1000);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {msg}") {
         bar.set_style(style);
     }
-    let line = ask!(admin.wait((job, server), |line| {
-        bar.set_position((1000.0 * (line.done / line.whole.max(1.0)).min(1.0)) as u64);
-        bar.set_message(format!("{:.3e} of {:.3e}", line.done, line.whole));
-    }));
+    let line = admin
+        .wait((job, server), |line| {
+            bar.set_position((1000.0 * (line.done / line.whole.max(1.0)).min(1.0)) as u64);
+            bar.set_message(format!("{:.3e} of {:.3e}", line.done, line.whole));
+        })
+        .await
+        .map_err(unanswered)?;
     bar.finish_and_clear();
     print_result(&line, terms.server.json);
     Ok(code_of(&line))
@@ -253,35 +240,35 @@ impl WorkArgs {
     }
 }
 
-async fn jobs(server: &ServerArgs) -> Result<ExitCode, Failure> {
-    let lines = ask!(server.admin()?.jobs());
+async fn jobs(server: &ServerArgs) -> Result<Exit, Failure> {
+    let lines = server.admin()?.jobs().await.map_err(unanswered)?;
     if !server.json {
         say!("{:>5}  {:<10}{:>4}{:>8}  {:<40}result", "job", "state", "prio", "done", "what");
     }
     for line in &lines {
         print_job(line, server.json);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-async fn status(args: &JobArgs) -> Result<ExitCode, Failure> {
-    let line = ask!(args.server.admin()?.job(args.job));
+async fn status(args: &JobArgs) -> Result<Exit, Failure> {
+    let line = args.server.admin()?.job(args.job).await.map_err(unanswered)?;
     print_job(&line, args.server.json);
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-async fn cancel(args: &JobArgs) -> Result<ExitCode, Failure> {
-    ask!(args.server.admin()?.cancel(args.job));
+async fn cancel(args: &JobArgs) -> Result<Exit, Failure> {
+    args.server.admin()?.cancel(args.job).await.map_err(unanswered)?;
     if args.server.json {
         say!("{}", json!({ "event": "cancelled", "job": args.job }));
     } else {
         say!("job {} is cancelled", args.job);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-async fn clients(server: &ServerArgs) -> Result<ExitCode, Failure> {
-    let lines = ask!(server.admin()?.clients());
+async fn clients(server: &ServerArgs) -> Result<Exit, Failure> {
+    let lines = server.admin()?.clients().await.map_err(unanswered)?;
     if !server.json {
         say!(
             "{:>6}  {:<16}{:<22}{:>12}{:>12}{:>10}{:>6}  standing",
@@ -297,7 +284,7 @@ async fn clients(server: &ServerArgs) -> Result<ExitCode, Failure> {
     for line in &lines {
         print_client(line, server.json);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 fn state_word(state: State) -> &'static str {
@@ -311,8 +298,8 @@ fn state_word(state: State) -> &'static str {
     }
 }
 
-fn code_of(line: &JobLine) -> ExitCode {
-    if line.state == State::Finished { ExitCode::SUCCESS } else { ExitCode::from(1) }
+fn code_of(line: &JobLine) -> Exit {
+    if line.state == State::Finished { Exit::Done } else { Exit::NoResult }
 }
 
 fn job_json(event: &str, line: &JobLine) -> serde_json::Value {

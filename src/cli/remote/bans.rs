@@ -1,11 +1,10 @@
 //! `seedrush ban|unban|bans`: whom a server turns away.
 
-use super::{ServerArgs, unless};
-use crate::cli::{Failure, text};
+use super::{ServerArgs, unanswered};
+use crate::cli::{Exit, Failure, text};
 use crate::proto::{BanLine, Party};
 use clap::Args;
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
 /// Who is banned, or let in again.
 #[derive(Args, Clone, Debug)]
@@ -21,20 +20,20 @@ pub struct PartyArgs {
     server: ServerArgs,
 }
 
-pub(super) async fn ban(args: &PartyArgs) -> Result<ExitCode, Failure> {
-    ask!(args.server.admin()?.ban(args.who));
+pub(super) async fn ban(args: &PartyArgs) -> Result<Exit, Failure> {
+    args.server.admin()?.ban(args.who).await.map_err(unanswered)?;
     args.say("banned");
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-pub(super) async fn unban(args: &PartyArgs) -> Result<ExitCode, Failure> {
-    ask!(args.server.admin()?.unban(args.who));
+pub(super) async fn unban(args: &PartyArgs) -> Result<Exit, Failure> {
+    args.server.admin()?.unban(args.who).await.map_err(unanswered)?;
     args.say("unbanned");
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-pub(super) async fn list(server: &ServerArgs) -> Result<ExitCode, Failure> {
-    let lines = ask!(server.admin()?.bans());
+pub(super) async fn list(server: &ServerArgs) -> Result<Exit, Failure> {
+    let lines = server.admin()?.bans().await.map_err(unanswered)?;
     if !server.json {
         say!("{:<44}{:>12}{:>14}", "who", "banned for", "turned away");
     }
@@ -50,7 +49,7 @@ pub(super) async fn list(server: &ServerArgs) -> Result<ExitCode, Failure> {
             say!("{:<44}{time:>12}{turned_away:>14}", who.to_string());
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 impl PartyArgs {

@@ -1,13 +1,12 @@
 //! What the server says: joins, reports, the status line, and how it ended.
 
 use super::output::Output;
-use crate::cli::{INTERRUPTED, text};
+use crate::cli::{Exit, text};
 use crate::coordinator::{JobEnd, JobId};
 use crate::jobs::Solution;
 use crate::net::server::{Ending, ServerEvent, Service};
 use crate::puzzle::Puzzle;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,36 +123,31 @@ fn ending_words(end: JobEnd) -> &'static str {
 }
 
 /// Says the last words, and how the program ends. Waits for who reads them, if anyone does.
-pub(super) fn conclude(console: &Console, puzzle: Option<&Puzzle>, ending: &Ending) -> ExitCode {
+pub(super) fn conclude(console: &Console, puzzle: Option<&Puzzle>, ending: &Ending) -> Exit {
     let code = last_words(&console.service, &console.out, puzzle, ending);
     console.out.end();
     code
 }
 
-fn last_words(
-    service: &Service,
-    out: &Output,
-    puzzle: Option<&Puzzle>,
-    ending: &Ending,
-) -> ExitCode {
+fn last_words(service: &Service, out: &Output, puzzle: Option<&Puzzle>, ending: &Ending) -> Exit {
     let Some((puzzle, job)) = puzzle.zip(service.main_job()) else {
         let jobs = service.with(|coordinator, _| coordinator.jobs());
         for job in jobs.into_iter().filter(|job| job.ended.is_none()) {
             say_to!(out, "job {}: {}", job.id, job.spec);
             print_coverage(service, out, job.id);
         }
-        return ExitCode::from(INTERRUPTED);
+        return Exit::Interrupted;
     };
     let solutions = service.with(|coordinator, _| coordinator.solutions(job, 0, usize::MAX));
     for solution in &solutions {
         print_solution(out, puzzle, solution);
     }
     match ending {
-        Ending::Over(_) if !solutions.is_empty() => ExitCode::SUCCESS,
-        Ending::Over(_) => ExitCode::from(1),
+        Ending::Over(_) if !solutions.is_empty() => Exit::Done,
+        Ending::Over(_) => Exit::NoResult,
         Ending::Stopped => {
             print_coverage(service, out, job);
-            ExitCode::from(INTERRUPTED)
+            Exit::Interrupted
         }
     }
 }

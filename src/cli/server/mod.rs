@@ -3,9 +3,11 @@
 mod console;
 mod output;
 
-use super::Failure;
-use super::net_args::{interrupted, runtime, seconds};
+use super::net_args::{LAST_TEAM, runtime};
 use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
+use super::signals::interrupted;
+use super::values::{number, seconds_above_zero};
+use super::{Exit, Failure};
 use crate::coordinator::Config;
 use crate::cpu::Cpu;
 use crate::jobs::{JobSpec, MAX_OUTSIDE, Md5Search};
@@ -20,7 +22,6 @@ use console::{Console, conclude};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ const AUDIT_BUDGET: u64 = 1 << 31;
 
 /// Leads clients to a seed such that MD5(seed | string) begins with zeros
 #[derive(Parser, Debug)]
-#[command(name = "seedrush-server", version)]
+#[command(name = "seedrush-server")]
 pub struct ServerArgs {
     #[command(flatten)]
     puzzle: PuzzleArgs,
@@ -43,7 +44,7 @@ pub struct ServerArgs {
     seeds: LayoutChoice,
 
     /// Stop after this many solutions
-    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = number(1..=u32::MAX))]
     solutions: u32,
 
     /// Start without a puzzle, and stay for jobs that are submitted
@@ -55,7 +56,7 @@ pub struct ServerArgs {
     bind: IpAddr,
 
     /// Port to listen on; 0 for any that is free (1800 by default)
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = number(0..=u16::MAX))]
     port: Option<u16>,
 
     /// Listen on TCP only
@@ -67,16 +68,16 @@ pub struct ServerArgs {
     udp_only: bool,
 
     /// Port (T + 12) * 100; TCP for even T, UDP for odd T
-    #[arg(long, value_name = "T", conflicts_with_all = ["port", "tcp_only", "udp_only"])]
+    #[arg(long, value_name = "T", value_parser = number(0..=LAST_TEAM), conflicts_with_all = ["port", "tcp_only", "udp_only"])]
     team: Option<u16>,
 
     /// Start when this many clients are here (2 by default, 1 with --serve)
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", value_parser = number(0..=usize::MAX))]
     min_clients: Option<usize>,
 
     /// How long a lease should take its client
-    #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
-    lease_seconds: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds_above_zero)]
+    lease_seconds: Duration,
 
     /// Serve clients of the plain-text protocol too
     #[arg(long)]
@@ -98,7 +99,7 @@ pub struct ServerArgs {
 ///
 /// # Errors
 /// Arguments that make no server, or a port that cannot be had.
-pub fn run(args: &ServerArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     let puzzle = args.main_puzzle()?;
     let spec = puzzle.as_ref().map(|puzzle| args.spec(puzzle)).transpose()?;
     let problem = args.problem(puzzle.as_ref())?;
@@ -127,7 +128,7 @@ pub fn run(args: &ServerArgs) -> Result<ExitCode, Failure> {
 }
 
 fn with_job(server: Server, spec: JobSpec) -> Result<Server, Failure> {
-    server.with_job(spec).map_err(|text| Failure::Work(anyhow!(text)))
+    server.with_job(spec).map_err(|text| Failure::from(anyhow!(text)))
 }
 
 /// Where to listen, and on what.
@@ -176,10 +177,7 @@ impl ServerArgs {
     }
 
     fn config(&self) -> Result<Config, Failure> {
-        let lease_time = seconds("--lease-seconds", self.lease_seconds)?;
-        if lease_time.is_zero() {
-            return Err(Failure::usage(anyhow!("--lease-seconds must be above 0")));
-        }
+        let lease_time = self.lease_seconds;
         let usual = Config::default();
         // Who wants short leases wants lost ones back soon; progress comes every second.
         let patience = usual.patience.min(lease_time * 2).max(SHORTEST_PATIENCE);
@@ -230,9 +228,10 @@ fn in_use(error: &io::Error, address: SocketAddr, transport: &str) -> Failure {
         io::ErrorKind::AddrNotAvailable => {
             "this machine has no such address: choose another --bind"
         }
-        _ => return Failure::Work(anyhow!("cannot listen on {transport} {address}: {error}")),
+        _ => &error.to_string(),
     };
-    Failure::Work(anyhow!("cannot listen on {transport} {address}: {hint}"))
+    let text = format!("cannot listen on {transport} {address}: {hint}");
+    Failure::new(Exit::CannotListen, anyhow!(text))
 }
 
 fn announce(console: &Console, args: &ServerArgs, spec: Option<&JobSpec>, address: SocketAddr) {
