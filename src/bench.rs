@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::puzzle::{Difficulty, Encoding, Puzzle, PuzzleError};
 use crate::seeds::{Layout, LayoutError, SeedSpace};
 use crate::span::Span;
-use serde::Serialize;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -22,15 +22,27 @@ const START: u128 = 1 << 28;
 /// A GPU searches this long before its time counts: its shader is compiled and its dispatches grow.
 const GPU_WARM_UP: Duration = Duration::from_millis(500);
 
-/// What a row measures.
+/// A combination to measure.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What searches.
+    /// The backend.
     pub searcher: Searcher,
-    /// Which seeds.
+    /// The seeds.
     pub layout: Layout,
-    /// How they are hashed.
+    /// The way seed and string are hashed.
     pub encoding: Encoding,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (layout, encoding) = (self.layout, self.encoding);
+        match &self.searcher {
+            Searcher::Cpu(level, threads) => {
+                write!(f, "cpu {level} (threads: {threads}), {layout}, {encoding}")
+            }
+            Searcher::Gpu(gpu) => write!(f, "gpu {}, {layout}, {encoding}", gpu.info().name),
+        }
+    }
 }
 
 /// A backend to be measured.
@@ -42,28 +54,28 @@ pub enum Searcher {
     Gpu(Arc<Gpu>),
 }
 
-/// One measured combination, as `seedrush bench --json` prints it.
-#[derive(Clone, Debug, Serialize)]
+/// One measured combination.
+#[derive(Clone, Debug)]
 pub struct Row {
     /// `cpu` or `gpu`.
     pub backend: String,
     /// Level of the cpu backend, or name of the GPU.
     pub level: String,
-    /// Which seeds.
+    /// The seeds.
     pub layout: String,
-    /// How they are hashed.
+    /// The way seed and string are hashed.
     pub encoding: String,
     /// Number of threads.
     pub threads: usize,
     /// Candidates tested.
     pub candidates: u64,
-    /// For this long.
+    /// Time that it took.
     pub seconds: f64,
     /// Candidates a second.
     pub rate: f64,
     /// Candidates seen with [`HIT_BITS`] zero bits.
     pub hits: usize,
-    /// How many there should be: `candidates / 2^HIT_BITS`.
+    /// Hits to expect: `candidates / 2^HIT_BITS`.
     pub expected_hits: f64,
     /// The clock while it ran, where it can be measured.
     pub clock_hz: Option<f64>,
@@ -72,7 +84,7 @@ pub struct Row {
     pub efficiency: Option<f64>,
 }
 
-/// Why a row could not be measured.
+/// Reasons why a row could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The string does not make a puzzle.
@@ -81,7 +93,7 @@ pub enum BenchError {
     /// The string does not fit the layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The level is not to be had.
+    /// The machine lacks the level.
     #[error(transparent)]
     Level(#[from] LevelError),
     /// The backend broke down.
@@ -89,7 +101,7 @@ pub enum BenchError {
     Backend(#[from] BackendError),
 }
 
-/// A control over a space for `string` that counts hits of [`HIT_BITS`] and never has enough.
+/// Returns a control over a space for `string` that counts hits of [`HIT_BITS`] and never has enough.
 ///
 /// # Errors
 /// There is no such puzzle or space.
@@ -101,7 +113,7 @@ pub fn control(string: &str, layout: Layout, encoding: Encoding) -> Result<Contr
     Ok(Control::new(Arc::new(space), span, HIT_BITS, usize::MAX))
 }
 
-/// The plan of the seeds with which a measurement begins.
+/// Returns the plan of the seeds with which a measurement begins.
 fn plan_at_start(control: &Control) -> Option<Plan> {
     let space = control.space();
     Plan::new(space, START.min(space.room() / 2))

@@ -64,7 +64,7 @@ pub fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let mut team = args.machine.machine()?.open(hard).map_err(machine_args::failure)?;
     team.on_failure(|error| eprintln!("{error}"));
     if let Some(note) = team.note().filter(|_| !args.quiet) {
-        eprintln!("{note}");
+        tell!("{}", machine_args::note(note));
     }
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = args.machine.threads.unwrap_or_else(cores).get();

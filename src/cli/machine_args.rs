@@ -104,6 +104,11 @@ impl MachineArgs {
     }
 }
 
+/// Says how the backends were chosen, and where to read more.
+pub fn note(note: &str) -> String {
+    format!("{note} (see `seedrush devices`)")
+}
+
 /// Tells faults of the machine from names that fit nothing here.
 pub fn failure(error: MachineError) -> Failure {
     match error {

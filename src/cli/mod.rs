@@ -20,16 +20,19 @@ macro_rules! tell {
 
 pub mod bench;
 pub mod client;
+pub mod completions;
 pub mod devices;
 pub mod exit;
 pub mod json;
 pub mod keys;
 pub mod machine_args;
+pub mod man;
 pub mod mine;
 pub mod net_args;
 pub mod progress;
 pub mod puzzle_args;
 pub mod remote;
+pub mod seedrush;
 pub mod server;
 pub mod signals;
 pub mod text;
@@ -62,6 +65,15 @@ pub fn main<A: Parser>(run: impl FnOnce(&A) -> Result<Exit, Failure>) -> ExitCod
 /// The command line of a program, with what all programs have in common.
 pub fn command<A: Parser>() -> Command {
     with_exit_codes(A::command().version(version::text()))
+}
+
+/// The command lines of all programs.
+pub fn programs() -> [Command; 3] {
+    [
+        command::<seedrush::Arguments>(),
+        command::<server::ServerArgs>(),
+        command::<client::ClientArgs>(),
+    ]
 }
 
 fn with_exit_codes(command: Command) -> Command {

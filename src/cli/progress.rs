@@ -33,8 +33,8 @@ impl Shown {
     /// Chooses by the options and by what standard error is.
     pub fn new(quiet: bool, json: bool) -> Self {
         match (json, quiet) {
-            (true, _) => Self::Json,
-            (false, true) => Self::Not,
+            (_, true) => Self::Not,
+            (true, false) => Self::Json,
             (false, false) if std::io::stderr().is_terminal() => Self::Line,
             (false, false) => Self::Text,
         }
@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn options_say_how_progress_is_shown() {
         assert_eq!(Shown::new(true, false), Shown::Not);
-        assert_eq!(Shown::new(true, true), Shown::Json);
+        assert_eq!(Shown::new(true, true), Shown::Not);
+        assert_eq!(Shown::new(false, true), Shown::Json);
         assert_eq!(Shown::Json.interval(), Some(Duration::from_secs(1)));
     }
 }

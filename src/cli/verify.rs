@@ -2,10 +2,11 @@
 
 use super::puzzle_args::{parse_bytes, swapped, two_difficulties, with_hint};
 use super::values::number;
-use super::{Exit, Failure, text};
+use super::{Exit, Failure, json, text};
 use crate::puzzle::{Difficulty, Encoding, Puzzle};
 use anyhow::anyhow;
 use clap::Args;
+use serde_json::json;
 use std::io::Write as _;
 
 /// Says whether a seed solves a puzzle; exit code 0 if it does, 1 if not
@@ -22,6 +23,10 @@ pub struct VerifyArgs {
     /// text: MD5 of the characters as written; bytes: MD5 of the decoded hex number
     #[arg(long, default_value_t = Encoding::Text)]
     encoding: Encoding,
+
+    /// Print the verdict as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
@@ -47,10 +52,25 @@ pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     let seed = puzzle.written_seed(seed).map_err(hint(seed))?;
     let digest = puzzle.digest(&seed).map_err(Failure::usage)?;
     let solves = puzzle.is_solved_by(&seed);
+    let exit = if solves { Exit::Done } else { Exit::NoResult };
+    if args.json {
+        let fields = json!({
+            "program": "verify",
+            "solves": solves,
+            "seed": seed,
+            "string": puzzle.string(),
+            "encoding": puzzle.encoding().to_string(),
+            "digest": digest.to_string(),
+            "zero_bits": digest.zero_bits(),
+            "wanted_bits": puzzle.difficulty().bits(),
+        });
+        json::print("result", &fields)?;
+        return Ok(exit);
+    }
     let mut out = std::io::stdout().lock();
     writeln!(out, "digest    {digest}")?;
     writeln!(out, "zeros     {} bits, {} wanted", digest.zero_bits(), puzzle.difficulty().bits())?;
     writeln!(out, "verdict   {}", if solves { "solves it" } else { "does not solve it" })?;
     writeln!(out, "check     {}", text::check_line(&puzzle, &seed))?;
-    Ok(if solves { Exit::Done } else { Exit::NoResult })
+    Ok(exit)
 }
