@@ -4,17 +4,22 @@
 use super::trust::Reason;
 use crate::jobs::{JobKind, JobSpec, Outcome, Solution};
 use crate::span::Span;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
 pub use super::audit::{Audit, AuditResult};
 
 /// Number of a client, from 1, in the order of joining. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct ClientId(pub u64);
 
 /// Number of a job, from 1. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct JobId(pub u64);
 
 /// Number of a lease. Used again for later leases: only together with its [`Epoch`] does it name
@@ -38,7 +43,7 @@ macro_rules! display_as_number {
 display_as_number!(ClientId, JobId, LeaseId, Epoch);
 
 /// Who wants to join.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
     /// Chosen at random by the client when it starts and kept while it runs. The same session is
     /// the same client: joining again, after a lost answer or a lost connection, gives the same id
@@ -53,6 +58,7 @@ pub struct Join {
     /// Its threads.
     pub threads: u32,
     /// Kinds of jobs it can do; none for a client that is never to be lent anything (classic).
+    #[serde(with = "super::serial::kinds")]
     pub kinds: Vec<JobKind>,
     /// Its own estimate of nonces a second, 0 if it has none: for people. Leases are sized by what is
     /// proved.
@@ -173,7 +179,8 @@ pub enum LeaseState {
 }
 
 /// How a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Nothing of it was ever lent.
     Waiting,
@@ -186,7 +193,8 @@ pub enum JobState {
 }
 
 /// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JobEnd {
     /// Everything that was wanted is there; the last solution came from `winner`.
     Finished {
