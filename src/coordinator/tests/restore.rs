@@ -146,7 +146,7 @@ fn ended_jobs_are_forgotten_in_the_same_order_after_a_restart() {
     let mut coordinator = Coordinator::new(with_facts(config()), [1; 32]);
     let mut log = Vec::new();
     let submitters = [Submitter::Server, Submitter::Here, network(1), network(2)];
-    for key in 0..300u128 {
+    for key in 0..480u128 {
         let submitter = submitters[key as usize % 4];
         coordinator.submit_as(SECOND, submitter, key, sum(0, key), 1).unwrap();
         // Not in the order in which they came.
@@ -157,8 +157,8 @@ fn ended_jobs_are_forgotten_in_the_same_order_after_a_restart() {
         log.extend(facts(&mut coordinator));
     }
     let mut after = check_restored(&coordinator, &mut log);
-    assert!(after.jobs().len() < 300, "some are forgotten");
-    for key in 300..340 {
+    assert!(after.jobs().len() < 480, "some are forgotten");
+    for key in 480..520 {
         for coordinator in [&mut coordinator, &mut after] {
             let job = coordinator.submit_as(SECOND, network(1), key, sum(1, 2), 1).unwrap();
             coordinator.cancel(SECOND, job);
