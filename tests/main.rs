@@ -7,4 +7,5 @@ mod layers;
 mod mine;
 mod net;
 mod programs;
+mod schema;
 mod vectors;
