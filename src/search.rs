@@ -1,7 +1,7 @@
 //! The library's front door: a puzzle and options in, solutions out.
 
 use crate::backend::{Backend, BackendError, Control, Hit};
-use crate::machine::{Machine, MachineError, Team};
+use crate::machine::{BackendPool, Machine, MachineError};
 use crate::puzzle::{Digest, Puzzle};
 use crate::seeds::{Layout, LayoutError, SeedSpace};
 use crate::span::Span;
@@ -98,7 +98,7 @@ pub struct Report {
 /// A search that is ready to run; [`Search::control`] stops it and shows its progress meanwhile.
 pub struct Search {
     control: Arc<Control>,
-    team: Team,
+    pool: BackendPool,
     span: Span,
 }
 
@@ -113,10 +113,10 @@ impl Search {
             None => SeedSpace::auto(puzzle),
         };
         let span = span_in(&space, options.start, options.count)?;
-        let team = options.machine.open(puzzle.difficulty())?;
+        let pool = options.machine.open(puzzle.difficulty())?;
         let bits = puzzle.difficulty().bits();
         let control = Control::new(Arc::new(space), span, bits, options.solutions.get());
-        Ok(Self { control: Arc::new(control), team, span })
+        Ok(Self { control: Arc::new(control), pool, span })
     }
 
     /// The shared state of the search.
@@ -126,17 +126,17 @@ impl Search {
 
     /// What does the work.
     pub fn backend(&self) -> &dyn Backend {
-        &self.team
+        &self.pool
     }
 
     /// Calls `tell` whenever a backend fails, also when others go on in its place.
     pub fn on_failure(&mut self, tell: impl Fn(&BackendError) + Send + Sync + 'static) {
-        self.team.on_failure(tell);
+        self.pool.on_failure(tell);
     }
 
     /// What the user should know about how the backends were chosen, in one line.
     pub fn note(&self) -> Option<&str> {
-        self.team.note()
+        self.pool.note()
     }
 
     /// The nonces that are searched.
@@ -150,7 +150,7 @@ impl Search {
     /// The backend broke down.
     pub fn run(&self) -> Result<Report, SearchError> {
         let began = Instant::now();
-        let result = self.team.search(&self.control);
+        let result = self.pool.search(&self.control);
         let elapsed = began.elapsed();
         let report = Report {
             solutions: self.solutions(),
