@@ -80,7 +80,7 @@ impl Service {
             (Call::Cancel(job), _) => {
                 match coordinator.cancel_as(now, submitter(address), JobId(job)) {
                     Ok(()) => Answer::Ok,
-                    Err(error @ CancelError::Unknown(_)) => {
+                    Err(error @ (CancelError::Unknown(_) | CancelError::Ended(_))) => {
                         refused(Reason::Unknown, &error.to_string())
                     }
                     Err(error @ CancelError::NotYours(_)) => {
