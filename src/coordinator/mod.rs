@@ -30,6 +30,7 @@ mod pace;
 mod places;
 mod random;
 mod report;
+mod resume;
 mod scheduler;
 mod status;
 mod tail;
