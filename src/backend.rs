@@ -161,7 +161,8 @@ impl Control {
             }
             let before = self.pauses.load(Ordering::Relaxed);
             search()?;
-            let undisturbed = before % 2 == 0 && self.pauses.load(Ordering::Relaxed) == before;
+            let undisturbed =
+                before.is_multiple_of(2) && self.pauses.load(Ordering::Relaxed) == before;
             if undisturbed || self.stopped.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -300,5 +301,7 @@ impl Control {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod skip;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,7 @@ pub fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
     // PowerShell takes them in front of everything else only.
     let (mut uses, rest): (Vec<&str>, Vec<&str>) =
         script.lines().partition(|line| line.starts_with("using namespace "));
+    uses.sort_unstable();
     uses.dedup();
     let mut out = std::io::stdout().lock();
     uses.iter().chain(&rest).try_for_each(|line| writeln!(out, "{line}"))?;

@@ -15,9 +15,9 @@ const MOST_THREADS: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// The backends that search on this machine.
 #[derive(Args, Clone, Debug)]
 pub struct MachineArgs {
-    /// Backends: auto (a hardware GPU if there is one and the search is not short, else the cpu;
-    /// the cpu also where --threads or --level is given), cpu, gpu, or all (both; also gpu,cpu).
-    /// `bench` takes auto for the cpu and a hardware GPU
+    /// Backends that search: cpu, gpu, all (both; also gpu,cpu), or auto: a hardware GPU if there is
+    /// one, else the cpu; for short searches, and with --threads or --level, the cpu. In `bench`,
+    /// auto means the cpu and a hardware GPU
     #[arg(long, default_value_t = Choice::Auto)]
     pub backend: Choice,
 

@@ -51,6 +51,7 @@ use std::process::ExitCode;
 /// Parses the command line and runs the program: the one place where errors become words and exit
 /// codes.
 pub fn main<A: Parser>(run: impl FnOnce(&A) -> Result<Exit, Failure>) -> ExitCode {
+    quiet_mesa();
     let parsed = command::<A>()
         .try_get_matches()
         .and_then(|matches| A::from_arg_matches(&matches))
@@ -60,6 +61,15 @@ pub fn main<A: Parser>(run: impl FnOnce(&A) -> Result<Exit, Failure>) -> ExitCod
         Err(error) => refuse(&error),
     };
     exit.into()
+}
+
+/// Turns off a Vulkan layer of Mesa that prints errors about desktops where there is none. It chooses
+/// a default GPU, which this program does itself.
+fn quiet_mesa() {
+    if cfg!(target_os = "linux") {
+        // SAFETY: called first in `main`, where no other thread reads the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
 }
 
 /// The command line of a program, with what all programs have in common.

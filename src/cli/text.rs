@@ -15,9 +15,10 @@ pub fn count(number: u128) -> String {
 }
 
 /// `1 client`, `2 clients`, `1,000 clients`.
-pub fn plural(number: usize, thing: &str) -> String {
+pub fn plural(number: impl TryInto<u128>, thing: &str) -> String {
+    let number = number.try_into().unwrap_or(u128::MAX);
     let s = if number == 1 { "" } else { "s" };
-    format!("{} {thing}{s}", count(number as u128))
+    format!("{} {thing}{s}", count(number))
 }
 
 /// `999,999`, `1.23 million`, `45.60 billion`, `7.89 trillion`, `1.2e18`.
@@ -155,7 +156,7 @@ pub fn warn_of_false_candidates(control: &Control) {
         number => tell!(
             "warning: the judge refuted {}; solutions may be missed: check this machine's processor, \
              memory and cooling",
-            plural(usize::try_from(number).unwrap_or(usize::MAX), "candidate")
+            plural(number, "candidate")
         ),
     }
 }
@@ -182,9 +183,9 @@ mod tests {
 
     #[test]
     fn things_are_counted() {
-        assert_eq!(plural(0, "client"), "0 clients");
-        assert_eq!(plural(1, "client"), "1 client");
-        assert_eq!(plural(1000, "client"), "1,000 clients");
+        assert_eq!(plural(0u32, "client"), "0 clients");
+        assert_eq!(plural(1u64, "client"), "1 client");
+        assert_eq!(plural(1000usize, "client"), "1,000 clients");
     }
 
     #[test]

@@ -4,38 +4,10 @@
 use super::trust::Reason;
 use crate::jobs::{JobKind, JobSpec, Outcome, Solution};
 use crate::span::Span;
-use std::fmt;
 use std::time::Duration;
 
 pub use super::audit::{Audit, AuditResult};
-
-/// Number of a client, from 1, in the order of joining. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(pub u64);
-
-/// Number of a job, from 1. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobId(pub u64);
-
-/// Number of a lease. Used again for later leases: only together with its [`Epoch`] does it name
-/// one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LeaseId(pub u32);
-
-/// The fencing token of a lease: every grant has a larger one than all before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Epoch(pub u64);
-
-macro_rules! display_as_number {
-    ($($id:ty),*) => {$(
-        impl fmt::Display for $id {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    )*};
-}
-display_as_number!(ClientId, JobId, LeaseId, Epoch);
+pub use crate::lease::{ClientId, Epoch, Grant, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
 
 /// Who wants to join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,49 +45,12 @@ pub struct Joined {
     pub held: Vec<Held>,
 }
 
-/// A lease that a client holds, as the coordinator sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Which.
-    pub lease: LeaseId,
-    /// Its fencing token.
-    pub epoch: Epoch,
-    /// Its job.
-    pub job: JobId,
-    /// Everything in the lease before this unit is counted as done.
-    pub done: u128,
-    /// The lease ends before this unit; it may have moved down since the grant.
-    pub end: u128,
-}
-
-/// A span of a job lent to one client.
-#[derive(Clone, Debug)]
-pub struct Grant {
-    /// Which.
-    pub lease: LeaseId,
-    /// Its fencing token.
-    pub epoch: Epoch,
-    /// Its job.
-    pub job: JobId,
-    /// The job's description; cheap to clone.
-    pub spec: JobSpec,
-    /// What to search. After a repeated request: what is left of it.
-    pub span: Span,
-    /// Zero bits from which on a nonce is a share to be reported, never above the target; `None`
-    /// where the job has no shares.
-    pub share_bits: Option<u32>,
-    /// Solutions still wanted: the client may end the lease early when it has found as many.
-    pub wanted: u32,
-    /// Without counted progress for this long the span is free for others. A later report goes on
-    /// if nobody has taken it.
-    pub patience: Duration,
-}
-
 /// The answer to a request for work.
 #[derive(Clone, Debug)]
 pub enum Assignment {
-    /// A lease. The same request id gives the same lease as long as it lasts.
-    Lease(Grant),
+    /// A lease, with its job for clients in this process. The same request id gives the same lease
+    /// as long as it lasts.
+    Lease(Grant, JobSpec),
     /// Nothing to lend now; ask again (the same id will do) after this time, or when woken by
     /// [`Event::Wake`].
     Wait(Duration),
@@ -143,35 +78,6 @@ pub struct Report {
     pub last: bool,
 }
 
-/// What the coordinator says of a report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Units that were not claimed before and are now, or are confirmed at once.
-    pub counted: u128,
-    /// The lease after the report.
-    pub lease: LeaseState,
-    /// Hits that are solutions nobody had reported before.
-    pub solutions: u32,
-    /// Hits that are none.
-    pub false_hits: u32,
-    /// Set when the job has ended: stop working on it.
-    pub job_end: Option<JobEnd>,
-}
-
-/// A lease after a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseState {
-    /// It goes on. Reports continue at `done`; the client need not go beyond `end`.
-    Held {
-        /// Everything before this unit is counted.
-        done: u128,
-        /// One past the last unit.
-        end: u128,
-    },
-    /// It is over, now or since before: forget it. Nothing more of it counts but hits.
-    Over,
-}
-
 /// How a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
@@ -183,20 +89,6 @@ pub enum JobState {
     Checking,
     /// It is over.
     Ended(JobEnd),
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobEnd {
-    /// Everything that was wanted is there; the last solution came from `winner`.
-    Finished {
-        /// Who reported the solution that ended it; `None` for jobs without solutions.
-        winner: Option<ClientId>,
-    },
-    /// Everything is confirmed and there are fewer solutions than were wanted.
-    Exhausted,
-    /// Someone cancelled it.
-    Cancelled,
 }
 
 /// Why a client is refused.

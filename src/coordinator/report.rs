@@ -129,7 +129,7 @@ impl Coordinator {
     fn lease_state(&self, client: ClientId, report: &Report) -> LeaseState {
         match self.leases.find(report.lease) {
             Some(lease) if self.is_held(client, report) => {
-                LeaseState::Held { done: lease.done, end: lease.end }
+                LeaseState::Held(lease.held(report.lease))
             }
             _ => LeaseState::Over,
         }

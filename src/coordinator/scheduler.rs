@@ -46,7 +46,7 @@ impl Coordinator {
         if known.requests.is_spent(request) {
             let same = |id: &LeaseId| self.leases.find(*id).is_some_and(|l| l.request == request);
             let held = known.leases.iter().copied().find(same).and_then(|id| self.grant(id));
-            return Ok(held.map_or(Assignment::Spent, Assignment::Lease));
+            return Ok(held.unwrap_or(Assignment::Spent));
         }
         let most = self.config.leases_per_client;
         let most = if known.is_proven() { most } else { most.min(UNPROVEN_LEASES) };
@@ -60,7 +60,7 @@ impl Coordinator {
             }
             if let Some((job, span)) = found.or_else(|| self.cut_tail(now, client)) {
                 let lease = self.lend(now, client, request, job, span);
-                return self.grant(lease).map(Assignment::Lease).ok_or(Refusal::UnknownJob);
+                return self.grant(lease).ok_or(Refusal::UnknownJob);
             }
         }
         self.park(client);
@@ -233,19 +233,19 @@ impl Coordinator {
         (queued.map(|lease| time(lease.job, lease.rest().len())).sum(), time(job, span.len()))
     }
 
-    pub(super) fn grant(&self, id: LeaseId) -> Option<Grant> {
+    pub(super) fn grant(&self, id: LeaseId) -> Option<Assignment> {
         let lease = self.leases.find(id)?;
         let job = &self.jobs.find(lease.job)?.job;
-        Some(Grant {
+        let grant = Grant {
             lease: id,
             epoch: lease.epoch,
             job: lease.job,
-            spec: job.spec().clone(),
             span: lease.rest(),
             share_bits: lease.share_bits,
             wanted: job.still_wanted(),
             patience: self.config.patience,
-        })
+        };
+        Some(Assignment::Lease(grant, job.spec().clone()))
     }
 }
 

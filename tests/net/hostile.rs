@@ -1,9 +1,10 @@
 //! Peers that break the protocol, or keep it and lie.
 
 use super::*;
+use seedrush::lease::{Epoch, Grant, LeaseId, LeaseState, Verdict};
 use seedrush::proto::{
-    Answer, Call, Grant, Hello, MAX_FRAME, PADDED_REQUEST, Progress, Reason, Refused, Reply,
-    Request, Verdict, Welcome,
+    Answer, Call, Hello, MAX_FRAME, PADDED_REQUEST, Progress, Reason, Refused, Reply, Request,
+    Welcome,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -208,13 +209,13 @@ async fn leases_of_others_forged_and_repeated_change_no_coverage() {
     let done = || server.service.with(|c, _| c.job(JobId(1)).unwrap().confirmed);
     // Another's lease, another epoch, another number, another job.
     let stolen = everything_of(&grant);
-    assert_eq!(thief.report(stolen.clone()).await.lease, None);
+    assert_eq!(thief.report(stolen.clone()).await.lease, LeaseState::Over);
     for forged in [
-        Progress { epoch: grant.epoch + 1, ..stolen.clone() },
-        Progress { lease: grant.lease + 1000, ..stolen.clone() },
-        Progress { job: 99, ..stolen.clone() },
+        Progress { epoch: Epoch(grant.epoch.0 + 1), ..stolen.clone() },
+        Progress { lease: LeaseId(grant.lease.0 + 1000), ..stolen.clone() },
+        Progress { job: JobId(99), ..stolen.clone() },
     ] {
-        assert_eq!(owner.report(forged).await.lease, None);
+        assert_eq!(owner.report(forged).await.lease, LeaseState::Over);
     }
     // A span that is not in the lease.
     let beyond = Span::with_len(grant.span.end(), 1000);
@@ -222,11 +223,11 @@ async fn leases_of_others_forged_and_repeated_change_no_coverage() {
     assert_eq!(done(), 0);
     // Giving back works once, and a replay gives nothing back of whoever has it next.
     let back = Progress { finished: true, ..nothing_of(&grant) };
-    assert_eq!(owner.report(back.clone()).await.lease, None);
+    assert_eq!(owner.report(back.clone()).await.lease, LeaseState::Over);
     let next = thief.lease().await;
-    assert_eq!(owner.report(back).await.lease, None);
+    assert_eq!(owner.report(back).await.lease, LeaseState::Over);
     let held = thief.report(nothing_of(&next)).await.lease;
-    assert_eq!(held.map(|held| held.epoch), Some(next.epoch));
+    assert!(matches!(held, LeaseState::Held(held) if held.epoch == next.epoch), "{held:?}");
     assert_eq!(done(), 0);
     check_coverage(&server.service, 1);
     owner.call(Call::Goodbye).await;

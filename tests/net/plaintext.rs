@@ -52,7 +52,7 @@ async fn old_clients_are_served_and_their_claims_verified() {
     assert!(server.has_shown("Computed 100000 hashes"));
     assert!(server.has_shown("Computed 5 hashes"));
     let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
-    assert_eq!(over.winner.to_string(), winner);
+    assert_eq!(over.winner().to_string(), winner);
     assert_eq!(Some(over.seed.as_str()), claim.split(',').nth(1));
 }
 
@@ -63,7 +63,7 @@ async fn old_and_native_clients_work_on_the_same_puzzle() {
     let native = client(server.address, Transport::Tcp, Duration::from_micros(100));
     assert!(read_some(&mut old).await.ends_with(",2,A7C02215FC"));
     let client::Ending::Over(over, id) = end_of(native).await else { panic!("not over") };
-    assert_eq!(over.winner, id);
+    assert_eq!(over.winner(), id);
     assert_eq!(read_some(&mut old).await, format!("stop,{id}"));
     assert!(matches!(server.ended().await, Ending::Over(_)));
 }

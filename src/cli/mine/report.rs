@@ -67,11 +67,20 @@ impl<'a> Reporter<'a> {
         Ok(())
     }
 
-    /// Prints the solutions that were found since the last call.
-    pub(super) fn new_solutions(&self) -> Result<(), Failure> {
-        let solutions = self.search.solutions_after(self.printed.get());
+    /// The solutions that are not printed yet.
+    pub(super) fn new_solutions(&self) -> Vec<Solution> {
+        self.search.solutions_after(self.printed.get())
+    }
+
+    /// Prints solutions while the search goes on.
+    pub(super) fn solutions(&self, found: &[Solution]) -> Result<(), Failure> {
         let tested = self.search.control().tested();
-        solutions.iter().try_for_each(|solution| self.solution(solution, tested, self.spent()))
+        found.iter().try_for_each(|solution| self.solution(solution, tested, self.spent()))
+    }
+
+    /// Returns true if every solution that was asked for is printed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.printed.get() >= self.args.solutions.get()
     }
 
     /// The time since the search began, for rates.
@@ -95,12 +104,12 @@ impl<'a> Reporter<'a> {
             writeln!(out)?;
         }
         let rate = text::rate(tested as f64 / spent.as_secs_f64().max(1e-9));
-        let (tested, spent) = (text::count(tested.into()), text::duration(spent));
+        let (tested, spent) = (text::plural(tested, "candidate"), text::duration(spent));
         writeln!(out, "seed      {seed}")?;
         writeln!(out, "message   {seed}{}", self.puzzle.string())?;
         writeln!(out, "digest    {digest}")?;
         writeln!(out, "nonce     {nonce} ({})", self.search.control().space().layout())?;
-        writeln!(out, "tested    {tested} candidates in {spent}, {rate}")?;
+        writeln!(out, "tested    {tested} in {spent}, {rate}")?;
         writeln!(out, "check     {}", text::check_line(self.puzzle, seed))?;
         Ok(out.flush()?)
     }
@@ -108,7 +117,11 @@ impl<'a> Reporter<'a> {
     /// How the search stands, in one line.
     pub(super) fn progress(&self, rate: f64) -> String {
         let outlook = self.outlook(rate);
-        format!("{} · {} tested · {outlook}", text::rate(rate), text::amount(outlook.tested))
+        let tested = text::amount(outlook.tested);
+        if self.search.control().is_paused() {
+            return format!("{tested} tested · {outlook}");
+        }
+        format!("{} · {tested} tested · {outlook}", text::rate(rate))
     }
 
     fn outlook(&self, rate: f64) -> Outlook {
@@ -147,9 +160,9 @@ impl<'a> Reporter<'a> {
             self.interrupted(report)?;
         } else if !enough && !self.args.json {
             let found = if report.solutions.is_empty() { "none" } else { "no more" };
-            let candidates = text::count(self.search.span().len());
+            let candidates = text::plural(self.search.span().len(), "candidate");
             let spent = text::duration(report.elapsed);
-            writeln!(io::stdout(), "{found} in this span: {candidates} candidates, {spent}")?;
+            writeln!(io::stdout(), "{found} in this span: {candidates}, {spent}")?;
         }
         if self.args.json {
             json::print("result", &self.result(report, interrupted))?;
@@ -180,9 +193,9 @@ impl<'a> Reporter<'a> {
             let fields = json!({ "next": report.next.to_string(), "command": command });
             json::print("interrupted", &fields)?;
         } else {
-            let tested = text::count(report.tested.into());
+            let tested = text::plural(report.tested, "candidate");
             let mut out = io::stdout().lock();
-            writeln!(out, "interrupted after {tested} candidates; to go on from there:")?;
+            writeln!(out, "interrupted after {tested}; to go on from there:")?;
             writeln!(out, "{command}")?;
             out.flush()?;
         }

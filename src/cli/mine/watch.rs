@@ -83,7 +83,10 @@ impl<'a> Screen<'a> {
     fn update(&mut self, now: Instant) -> Result<(), Failure> {
         let reporter = self.reporter;
         let control = reporter.search.control();
-        self.bar.suspend(|| reporter.new_solutions())?;
+        let found = reporter.new_solutions();
+        if !found.is_empty() {
+            self.bar.suspend(|| reporter.solutions(&found))?;
+        }
         if control.is_paused() {
             self.rate.restart(now, control.tested());
         }
@@ -94,7 +97,7 @@ impl<'a> Screen<'a> {
         if control.is_stopped() && !control.is_paused() {
             self.stopping(now);
         }
-        if self.due.is_due(now) {
+        if self.due.is_due(now) && !reporter.is_complete() {
             match reporter.shown {
                 Shown::Not => {}
                 Shown::Line => self.show_line(rate),
@@ -108,7 +111,11 @@ impl<'a> Screen<'a> {
     fn show_line(&self, rate: f64) {
         let paused = self.reporter.search.control().is_paused();
         let line = self.reporter.progress(rate);
-        self.bar.set_message(if paused { format!("paused, p goes on · {line}") } else { line });
+        self.bar.set_message(if paused {
+            format!("paused: press p to go on · {line}")
+        } else {
+            line
+        });
         self.bar.tick();
     }
 
@@ -116,7 +123,7 @@ impl<'a> Screen<'a> {
         let control = self.reporter.search.control();
         match key {
             Key::Status => self.bar.suspend(|| {
-                let spent = text::duration(self.reporter.began.elapsed());
+                let spent = text::estimate(self.reporter.began.elapsed().as_secs_f64());
                 tell!("{} · {spent} so far", self.reporter.progress(rate));
             }),
             Key::Pause if control.is_paused() => control.resume(),

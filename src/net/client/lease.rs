@@ -6,8 +6,9 @@
 use super::link::{Link, LinkError};
 use crate::backend::{Backend, BackendError, Control, Hit};
 use crate::jobs::{JobSpec, SumOfSquares};
+use crate::lease::{Grant, Held, LeaseState, Verdict};
 use crate::net::PROGRESS;
-use crate::proto::{Answer, Call, Grant, Held, MAX_HITS, Progress, Verdict};
+use crate::proto::{Answer, Call, MAX_HITS, Progress};
 use crate::span::Span;
 use num_bigint::BigUint;
 use std::collections::VecDeque;
@@ -270,7 +271,7 @@ impl Reporter {
 
     /// Takes the server's word; whether the lease goes on.
     fn take(&mut self, verdict: Verdict) -> bool {
-        let Some(Held { done, end, .. }) = verdict.lease.filter(|_| verdict.job_end.is_none())
+        let (LeaseState::Held(Held { done, end, .. }), None) = (verdict.lease, verdict.job_end)
         else {
             self.task.abandon();
             return false;
@@ -348,14 +349,15 @@ impl Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::{Epoch, JobId, LeaseId};
 
     #[test]
     fn a_sum_whose_end_was_moved_is_reported_to_the_new_end() {
         let span = Span::new(10, 70);
         let grant = Grant {
-            lease: 1,
-            epoch: 1,
-            job: 1,
+            lease: LeaseId(1),
+            epoch: Epoch(1),
+            job: JobId(1),
             span,
             share_bits: None,
             wanted: 0,

@@ -7,10 +7,11 @@ use super::lease::{Task, report};
 use super::link::{Link, LinkError, Route, Status};
 use crate::backend::{Backend, BackendError};
 use crate::jobs::{JobKind, JobSpec};
+use crate::lease::{Epoch, Grant, JobId, LeaseId};
 use crate::net::{FIRST_PAUSE, random_key};
 use crate::proto::{
-    self, Answer, Call, Grant, Hello, Md5Part, NEWEST_VERSION, Notification, OLDEST_VERSION, Over,
-    Reason, Refused, Work,
+    self, Answer, Call, Hello, Md5Part, NEWEST_VERSION, Notification, OLDEST_VERSION, Over, Reason,
+    Refused, Work,
 };
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -146,7 +147,7 @@ fn start_searcher(
     (sender, failures)
 }
 
-type Key = (u32, u64);
+type Key = (LeaseId, Epoch);
 
 /// A lease with what is known of its job and the server's instance, or when to ask again.
 enum Asked {
@@ -157,8 +158,8 @@ enum Asked {
 struct Engine {
     link: Link,
     searcher: std::sync::mpsc::Sender<Arc<Task>>,
-    jobs: HashMap<u64, JobSpec>,
-    shown: HashSet<u64>,
+    jobs: HashMap<JobId, JobSpec>,
+    shown: HashSet<JobId>,
     tasks: HashMap<Key, Arc<Task>>,
     asks: JoinSet<Result<Asked, LinkError>>,
     reports: JoinSet<(Key, Result<(), LinkError>)>,
@@ -240,7 +241,7 @@ impl Engine {
     fn told(&mut self, news: Notification, show: &impl Fn(ClientEvent)) -> Option<Ending> {
         match news {
             Notification::Over(over) => {
-                self.drop_job(over.job);
+                self.drop_job(JobId(over.job));
                 if self.once {
                     return Some(Ending::Over(over, self.client));
                 }
@@ -267,7 +268,7 @@ impl Engine {
         }
     }
 
-    fn drop_job(&mut self, job: u64) {
+    fn drop_job(&mut self, job: JobId) {
         self.jobs.remove(&job);
         self.shown.remove(&job);
         for task in self.tasks.values().filter(|task| task.grant.job == job) {
@@ -286,7 +287,7 @@ impl Engine {
             Ok(Asked::Lease(.., server)) if self.server != Some(server) => {}
             Ok(Asked::Lease(grant, spec, server)) => {
                 if self.shown.insert(grant.job) {
-                    show(ClientEvent::Job(grant.job, spec.clone()));
+                    show(ClientEvent::Job(grant.job.0, spec.clone()));
                 }
                 self.jobs.insert(grant.job, spec.clone());
                 let key = (grant.lease, grant.epoch);
@@ -355,7 +356,7 @@ impl Engine {
 
 /// Asks `server`, whose `jobs` are known, for a lease, and for the description of its job where that is
 /// new. Another server's jobs have the same numbers, so it is never asked in its place.
-async fn ask(link: Link, server: u64, jobs: HashMap<u64, JobSpec>) -> Result<Asked, LinkError> {
+async fn ask(link: Link, server: u64, jobs: HashMap<JobId, JobSpec>) -> Result<Asked, LinkError> {
     let grant = match link.call_at(server, Call::Ask).await? {
         Answer::Grant(grant) => grant,
         Answer::Wait(time) => return Ok(Asked::Wait(time)),
@@ -364,7 +365,7 @@ async fn ask(link: Link, server: u64, jobs: HashMap<u64, JobSpec>) -> Result<Ask
     if let Some(spec) = jobs.get(&grant.job) {
         return Ok(Asked::Lease(grant, spec.clone(), server));
     }
-    let spec = describe(&link, Some(server), grant.job).await?;
+    let spec = describe(&link, Some(server), grant.job.0).await?;
     Ok(Asked::Lease(grant, spec, server))
 }
 

@@ -76,7 +76,7 @@ impl Session<'_> {
         let mut buffer = [0; 1024];
         loop {
             if let Some(over) = self.service.closing() {
-                stream.write_all(format!("stop,{}", over.winner).as_bytes()).await?;
+                stream.write_all(format!("stop,{}", over.winner()).as_bytes()).await?;
                 stream.shutdown().await?;
                 // Closed with something unread, the stop could be thrown away on the other side.
                 let rest = async { while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {} };

@@ -4,6 +4,7 @@ use super::admission::Seat;
 use super::service::{Handled, Sender, Service};
 use super::sessions::Waker;
 use crate::coordinator::ClientId;
+use crate::lease::LeaseState;
 use crate::net::framing::Codec;
 use crate::net::{HANDSHAKE_TIME, IDLE_TIME};
 use crate::proto::{Answer, Call, Reason, Refused, Reply, Request, refused};
@@ -113,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
         let works = match answer {
             Some(Answer::Grant(_)) => true,
-            Some(Answer::Verdict(word)) => word.lease.is_some() || word.solutions > 0,
+            Some(Answer::Verdict(word)) => word.lease != LeaseState::Over || word.solutions > 0,
             _ => false,
         };
         if works {

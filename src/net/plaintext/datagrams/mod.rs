@@ -74,7 +74,7 @@ impl UdpPeers {
     ) -> Option<Vec<u8>> {
         if let Some(over) = service.closing() {
             // Also to those who come too late.
-            let stop = stop(self.peers.number_of(over.winner));
+            let stop = stop(self.peers.number_of(over.winner()));
             return (stop.len() <= datagram.len()).then_some(stop);
         }
         let mut lines = Lines::default();
@@ -108,7 +108,7 @@ impl UdpPeers {
             return Vec::new();
         }
         match service.closing() {
-            Some(over) => self.stops(service, over.winner, now),
+            Some(over) => self.stops(service, over.winner(), now),
             None => self.problems(service, now),
         }
     }

@@ -170,7 +170,7 @@ fn false_claims_silence_nobody() {
     assert_eq!(units, 2);
     assert!(world.service.closing().is_none());
     world.say(honest, &true_claim("A7C02215FC"));
-    assert_eq!(world.service.closing().unwrap().winner, 1);
+    assert_eq!(world.service.closing().unwrap().winner(), 1);
     // Both know who has won, by the number that it has in their problem.
     let mut stops = world.due();
     stops.sort();

@@ -59,7 +59,7 @@ impl Service {
                     client: joined.client.0,
                     session,
                     server: state.coordinator.instance(),
-                    held: joined.held.into_iter().map(convert::held).collect(),
+                    held: joined.held,
                 })
             }
             Err(refusal) => convert::refusal(refusal),

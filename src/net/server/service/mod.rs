@@ -286,7 +286,7 @@ impl Service {
             (Call::Describe { job, offset }, _) => describe(coordinator, JobId(job), offset),
             (_, None) => refused(Reason::Session, "say hello first"),
             (Call::Ask, Some(client)) => match coordinator.request(now, client, number) {
-                Ok(Assignment::Lease(grant)) => Answer::Grant(convert::grant(grant)),
+                Ok(Assignment::Lease(grant, _)) => Answer::Grant(grant),
                 Ok(Assignment::Wait(time)) => Answer::Wait(time),
                 Ok(Assignment::Spent) => Answer::Wait(Duration::ZERO),
                 Err(refusal) => convert::refusal(refusal),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::jobs::{JobKind, samples};
+use crate::lease::{Epoch, LeaseId};
 use crate::proto::{BanLine, Hello, JobLine, Md5Part, Party, Progress, Refused, Submit, Work};
 use crate::span::Span;
 use std::net::IpAddr;
@@ -208,7 +209,7 @@ fn one_network_fills_its_own_places_only() {
 fn lie(job: u64, nonce: u128) -> Call {
     let (done, sum) = (Span::new(0, 0), Vec::new());
     let (hits, shares) = (vec![nonce], Vec::new());
-    let (lease, epoch, finished) = (0, 0, false);
+    let (lease, epoch, job, finished) = (LeaseId(0), Epoch(0), JobId(job), false);
     Call::Progress(Progress { lease, epoch, job, done, finished, hits, shares, sum })
 }
 
