@@ -21,9 +21,12 @@ pub enum SubmitError {
 /// Why a job is not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CancelError {
-    /// There is none, or it has ended.
-    #[error("there is no job {0} that could be ended")]
+    /// There is none.
+    #[error("there is no job {0}")]
     Unknown(JobId),
+    /// It has ended by itself, or someone was faster.
+    #[error("job {0} has ended already")]
+    Ended(JobId),
     /// It is another's.
     #[error(
         "job {0} was submitted from elsewhere: only from there, or from the server's own machine, \
@@ -92,9 +95,11 @@ impl Coordinator {
         submitter: Submitter,
         job: JobId,
     ) -> Result<(), CancelError> {
-        let entry = self.jobs.find(job).filter(|entry| entry.ended.is_none());
-        let owner = entry.map(|entry| entry.submitter).ok_or(CancelError::Unknown(job))?;
-        if !submitter.may_end(owner) {
+        let entry = self.jobs.find(job).ok_or(CancelError::Unknown(job))?;
+        if entry.ended.is_some() {
+            return Err(CancelError::Ended(job));
+        }
+        if !submitter.may_end(entry.submitter) {
             return Err(CancelError::NotYours(job));
         }
         self.end_job(now, job, JobEnd::Cancelled);

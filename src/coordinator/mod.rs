@@ -33,6 +33,7 @@ mod places;
 mod random;
 mod report;
 mod restore;
+mod resume;
 mod scheduler;
 mod serial;
 mod status;
