@@ -1,20 +1,11 @@
-//! Compiles the wire schema, so that nobody needs protoc, and notes the commit for `--version`.
+//! Notes the commit for `--version`.
 
 use std::path::Path;
 use std::process::Command;
 
-const SCHEMA: &str = "src/proto/seedrush.proto";
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed={SCHEMA}");
-    let descriptors = protox::compile([SCHEMA], ["src/proto"])?;
-    prost_build::Config::new().skip_protoc_run().compile_fds(descriptors)?;
-    note_commit();
-    Ok(())
-}
-
 /// Passes the commit on to the compiler; there is none in a source package, or without git.
-fn note_commit() {
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
     let top = git(&["rev-parse", "--show-toplevel"]);
     // A package that lies in another project's repository is not of that commit.
     let own = top.is_some_and(|top| {

@@ -302,4 +302,6 @@ impl Control {
 }
 
 #[cfg(test)]
+pub(crate) mod skip;
+#[cfg(test)]
 mod tests;

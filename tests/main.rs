@@ -9,5 +9,6 @@ mod layers;
 mod mine;
 mod net;
 mod programs;
+mod protobuf;
 mod schema;
 mod vectors;

@@ -6,10 +6,11 @@ use super::signals::interrupted;
 use super::{Exit, Failure, text};
 use crate::backend::Backend;
 use crate::jobs::JobSpec;
-use crate::net::classic;
+use crate::lease::{ClientId, JobEnd};
+use crate::net::client::link::{Route, Target};
 use crate::net::client::{self, ClientConfig, ClientEvent, Ending};
-use crate::net::link::{Route, Target};
-use crate::proto::{JobEnd, Over};
+use crate::net::plaintext;
+use crate::proto::Over;
 use crate::puzzle::Difficulty;
 use anyhow::anyhow;
 use clap::Parser;
@@ -111,17 +112,17 @@ fn conclude(ending: Ending) -> Result<Exit, Failure> {
 }
 
 fn over_words(over: &Over, client: u64) -> String {
-    match (over.end, over.winner) {
-        (Some(JobEnd::Finished), 0) => format!("job {} is finished", over.job),
-        (Some(JobEnd::Finished), winner) if winner == client => {
+    match over.end {
+        Some(JobEnd::Finished { winner: None }) => format!("job {} is finished", over.job),
+        Some(JobEnd::Finished { winner: Some(ClientId(winner)) }) if winner == client => {
             format!("you won with seed {}", over.seed)
         }
-        (Some(JobEnd::Finished), winner) => {
+        Some(JobEnd::Finished { winner: Some(winner) }) => {
             format!("client {winner} finished first with seed {}", over.seed)
         }
-        (Some(JobEnd::Exhausted), _) => "everything is searched, and there is no solution".into(),
-        (Some(JobEnd::Cancelled), _) => format!("job {} was cancelled", over.job),
-        (None, _) => "the server has ended the search".into(),
+        Some(JobEnd::Exhausted) => "everything is searched, and there is no solution".into(),
+        Some(JobEnd::Cancelled) => format!("job {} was cancelled", over.job),
+        None => "the server has ended the search".into(),
     }
 }
 
@@ -231,12 +232,12 @@ async fn classic_until_over(
                 };
                 let (transport, backend) = (route.transport, backend.clone());
                 let for_ever = std::future::pending();
-                classic::run(&addresses, transport, backend, for_ever, show).await
+                plaintext::run(&addresses, transport, backend, for_ever, show).await
             }
-            Err(why) => classic::Ending::Unreachable(why),
+            Err(why) => plaintext::Ending::Unreachable(why),
         };
         match ending {
-            classic::Ending::Finished { winner, client } => {
+            plaintext::Ending::Finished { winner, client } => {
                 console.bar.finish_and_clear();
                 match winner {
                     Some(winner) if winner == client => say!("you won"),
@@ -245,12 +246,12 @@ async fn classic_until_over(
                 }
                 return Ok(Exit::Done);
             }
-            classic::Ending::Stopped => return Ok(Exit::Interrupted),
-            classic::Ending::Unreachable(why) if Instant::now() >= until => {
+            plaintext::Ending::Stopped => return Ok(Exit::Interrupted),
+            plaintext::Ending::Unreachable(why) if Instant::now() >= until => {
                 let text = format!("the server is out of reach: {why}");
                 return Err(Failure::new(Exit::Unreachable, anyhow!(text)));
             }
-            classic::Ending::Unreachable(_) => tokio::time::sleep(CLASSIC_PAUSE).await,
+            plaintext::Ending::Unreachable(_) => tokio::time::sleep(CLASSIC_PAUSE).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::values::{number, seconds};
-use crate::net::link::{Route, Target, Transport};
+use crate::net::client::link::{Route, Target, Transport};
 use crate::net::{DEFAULT_PORT, team_port};
 use anyhow::anyhow;
 use clap::Args;

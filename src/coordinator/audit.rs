@@ -1,8 +1,8 @@
 //! Audits: the coordinator's own recomputation of a few random places of a lease.
 
 use super::Coordinator;
+use super::api::{ClientId, Event, JobId, JobState};
 use super::config::{AUDIT_BACKLOG, AUDITS_PER_CLIENT, PENDING_AUDITS, SPOTS};
-use super::event::{ClientId, Event, JobId, JobState};
 use super::lease::Lease;
 use super::trust::{Reason, Standing};
 use crate::jobs::Sample;

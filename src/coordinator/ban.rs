@@ -1,7 +1,7 @@
 //! What the operator of the server decides about a client, whatever it has proved.
 
 use super::Coordinator;
-use super::event::ClientId;
+use super::api::ClientId;
 use super::trust::{Reason, Standing};
 
 impl Coordinator {

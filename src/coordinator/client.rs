@@ -1,7 +1,7 @@
 //! What is kept of one client.
 
+use super::api::{ClientId, JobId, Join, LeaseId, Refusal};
 use super::config::MAX_NAME;
-use super::event::{ClientId, JobId, Join, LeaseId, Refusal};
 use super::pace::Pace;
 use super::trust::{Standing, Trust};
 use crate::jobs::JobKind;

@@ -68,7 +68,7 @@ pub struct Config {
     pub client_timeout: Duration,
     /// A client without trust that says nothing for this long is forgotten, and with it the reason.
     /// Its address is suspect for as long.
-    pub grudge: Duration,
+    pub suspicion_time: Duration,
     /// When there is no work, ask again after this.
     pub retry_after: Duration,
     /// Clients that must have joined before work starts.
@@ -100,7 +100,7 @@ impl Default for Config {
             tail_patience: Duration::from_secs(3),
             turn: Duration::from_secs(2),
             client_timeout: Duration::from_secs(60),
-            grudge: Duration::from_secs(3600),
+            suspicion_time: Duration::from_secs(3600),
             retry_after: Duration::from_secs(2),
             min_clients: 2,
             leases_per_client: 4,

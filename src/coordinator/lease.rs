@@ -1,9 +1,9 @@
 //! Leases: the table of those that are out, what is known about each, and how they end.
 
 use super::Coordinator;
+use super::api::{ClientId, Epoch, Event, Held, JobId, LeaseId};
 use super::audit::Spot;
 use super::config::SHARES_KEPT;
-use super::event::{ClientId, Epoch, Event, Held, JobId, LeaseId};
 use super::trust::Evidence;
 use crate::span::Span;
 use std::time::Duration;

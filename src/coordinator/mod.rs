@@ -17,31 +17,31 @@
 //! finished. Only what lists clients or jobs ([`clients`](Coordinator::clients), ...) and the end of
 //! a job, which must tell all its holders, take longer.
 
+mod api;
 mod audit;
 mod ban;
 mod client;
 mod config;
 mod coverage;
-mod entry;
-mod event;
-mod jobs;
+mod job_table;
 mod lease;
+mod lifecycle;
 mod pace;
 mod places;
 mod random;
 mod report;
+mod scheduler;
 mod status;
 mod tail;
 mod trust;
-mod work;
 
-pub use config::{Config, MAX_FALSE_CLAIMS, MAX_NAME, MAX_PRIORITY};
-pub use coverage::Coverage;
-pub use event::{
+pub use api::{
     Assignment, Audit, AuditResult, ClientId, Departure, Epoch, Event, Grant, Held, JobEnd, JobId,
     JobState, Join, Joined, LeaseId, LeaseState, Refusal, Report, Verdict,
 };
-pub use jobs::{CancelError, SubmitError};
+pub use config::{Config, MAX_FALSE_CLAIMS, MAX_NAME, MAX_PRIORITY};
+pub use coverage::Coverage;
+pub use lifecycle::{CancelError, SubmitError};
 pub use places::Submitter;
 pub use status::{ClientStatus, JobStatus, Totals};
 pub use trust::{Reason, Standing};
@@ -49,7 +49,7 @@ pub use trust::{Reason, Standing};
 use audit::Pending;
 use client::{Client, ClientTable, Rates};
 use config::MOST_LIARS;
-use entry::JobTable;
+use job_table::JobTable;
 use lease::LeaseTable;
 use random::Random;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -343,7 +343,7 @@ impl Coordinator {
     fn silent_at(&self, client: &Client) -> Duration {
         let patience = match client.check_standing() {
             Ok(()) => self.config.client_timeout,
-            Err(_) => self.config.grudge,
+            Err(_) => self.config.suspicion_time,
         };
         client.last_seen.saturating_add(patience)
     }

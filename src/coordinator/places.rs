@@ -3,8 +3,8 @@
 //! Each submitter has places of its own, so that nobody fills those of another or pushes another's
 //! results out. This machine is one submitter, and so is each network elsewhere.
 
+use super::api::JobId;
 use super::config::KEPT_ENDED_JOBS;
-use super::event::JobId;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 

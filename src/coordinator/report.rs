@@ -1,9 +1,9 @@
 //! Reports: what counts, what proves, and what costs a client its trust.
 
+use super::api::{ClientId, Event, JobId, LeaseId, LeaseState, Refusal, Report, Verdict};
 use super::client::Work;
-use super::event::{ClientId, Event, JobId, LeaseId, LeaseState, Refusal, Report, Verdict};
+use super::scheduler::seconds;
 use super::trust::{Reason, Standing};
-use super::work::seconds;
 use super::{Coordinator, Duration, Span};
 use crate::jobs::{Checked, Claim, Fault, JobKind, MAX_HITS, Outcome};
 
@@ -129,7 +129,7 @@ impl Coordinator {
     fn lease_state(&self, client: ClientId, report: &Report) -> LeaseState {
         match self.leases.find(report.lease) {
             Some(lease) if self.is_held(client, report) => {
-                LeaseState::Held { done: lease.done, end: lease.end }
+                LeaseState::Held(lease.held(report.lease))
             }
             _ => LeaseState::Over,
         }

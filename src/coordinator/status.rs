@@ -3,10 +3,10 @@
 //! Strangers may ask too, so a summary costs the same whatever its job has come to; what grows with
 //! a job ([`Coordinator::solutions`], [`Coordinator::coverage`]) is fetched apart.
 
+use super::api::{ClientId, JobEnd, JobId, JobState};
 use super::client::Client;
 use super::coverage::Coverage;
-use super::entry::Entry;
-use super::event::{ClientId, JobEnd, JobId, JobState};
+use super::job_table::Entry;
 use super::pace::Pace;
 use super::trust::Standing;
 use super::{Coordinator, Duration};

@@ -55,8 +55,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::api::JobId;
 use super::config::{Config, DOUBTFUL_LEASES, MAX_FALSE_CLAIMS};
-use super::event::JobId;
 use crate::span::Span;
 
 /// Part of a claim that must have been searched for it to be confirmed; see the module's text.

@@ -4,8 +4,7 @@ use super::output::Output;
 use crate::cli::{Exit, text};
 use crate::coordinator::{JobEnd, JobId};
 use crate::jobs::Solution;
-use crate::net::server::Ending;
-use crate::net::{Hub, ServerEvent};
+use crate::net::server::{Ending, ServerEvent, Service};
 use crate::puzzle::Puzzle;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
@@ -31,17 +30,17 @@ macro_rules! say_to {
 /// What is shown while the server runs.
 #[derive(Clone)]
 pub(super) struct Console {
-    hub: Arc<Hub>,
+    service: Arc<Service>,
     out: Output,
 }
 
 impl Console {
-    pub(super) fn new(hub: Arc<Hub>, quiet: bool) -> Self {
+    pub(super) fn new(service: Arc<Service>, quiet: bool) -> Self {
         let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
-        Self { hub, out: Output::new(bar) }
+        Self { service, out: Output::new(bar) }
     }
 
     pub(super) async fn refresh(self) {
@@ -58,7 +57,7 @@ impl Console {
     /// What clients have said of their work.
     fn report(&self) {
         let few = |clients: usize| (1..=REPORTED_CLIENTS).contains(&clients);
-        let clients = self.hub.with(|coordinator, _| {
+        let clients = self.service.with(|coordinator, _| {
             few(coordinator.totals().clients).then(|| coordinator.clients())
         });
         for client in clients.into_iter().flatten().filter(|client| client.claimed_rate > 0) {
@@ -76,8 +75,8 @@ impl Console {
     }
 
     fn status(&self) -> String {
-        let main = self.hub.main_job();
-        let (totals, status) = self.hub.with(|coordinator, _| {
+        let main = self.service.main_job();
+        let (totals, status) = self.service.with(|coordinator, _| {
             (coordinator.totals(), main.and_then(|job| coordinator.job(job)))
         });
         let rate = text::rate(totals.search_rate as f64);
@@ -125,21 +124,21 @@ fn ending_words(end: JobEnd) -> &'static str {
 
 /// Says the last words, and how the program ends. Waits for who reads them, if anyone does.
 pub(super) fn conclude(console: &Console, puzzle: Option<&Puzzle>, ending: &Ending) -> Exit {
-    let code = last_words(&console.hub, &console.out, puzzle, ending);
+    let code = last_words(&console.service, &console.out, puzzle, ending);
     console.out.end();
     code
 }
 
-fn last_words(hub: &Hub, out: &Output, puzzle: Option<&Puzzle>, ending: &Ending) -> Exit {
-    let Some((puzzle, job)) = puzzle.zip(hub.main_job()) else {
-        let jobs = hub.with(|coordinator, _| coordinator.jobs());
+fn last_words(service: &Service, out: &Output, puzzle: Option<&Puzzle>, ending: &Ending) -> Exit {
+    let Some((puzzle, job)) = puzzle.zip(service.main_job()) else {
+        let jobs = service.with(|coordinator, _| coordinator.jobs());
         for job in jobs.into_iter().filter(|job| job.ended.is_none()) {
             say_to!(out, "job {}: {}", job.id, job.spec);
-            print_coverage(hub, out, job.id);
+            print_coverage(service, out, job.id);
         }
         return Exit::Interrupted;
     };
-    let solutions = hub.with(|coordinator, _| coordinator.solutions(job, 0, usize::MAX));
+    let solutions = service.with(|coordinator, _| coordinator.solutions(job, 0, usize::MAX));
     for solution in &solutions {
         print_solution(out, puzzle, solution);
     }
@@ -147,7 +146,7 @@ fn last_words(hub: &Hub, out: &Output, puzzle: Option<&Puzzle>, ending: &Ending)
         Ending::Over(_) if !solutions.is_empty() => Exit::Done,
         Ending::Over(_) => Exit::NoResult,
         Ending::Stopped => {
-            print_coverage(hub, out, job);
+            print_coverage(service, out, job);
             Exit::Interrupted
         }
     }
@@ -161,8 +160,8 @@ fn print_solution(out: &Output, puzzle: &Puzzle, solution: &Solution) {
     say_to!(out, "check   {}", text::check_line(puzzle, seed));
 }
 
-fn print_coverage(hub: &Hub, out: &Output, job: JobId) {
-    let Some(coverage) = hub.with(|coordinator, _| coordinator.coverage(job)) else { return };
+fn print_coverage(service: &Service, out: &Output, job: JobId) {
+    let Some(coverage) = service.with(|coordinator, _| coordinator.coverage(job)) else { return };
     let leased: u128 = coverage.leased.iter().map(|span| span.len()).sum();
     say_to!(
         out,

@@ -11,7 +11,7 @@ use super::{Exit, Failure};
 use crate::coordinator::Config;
 use crate::cpu::Cpu;
 use crate::jobs::{JobSpec, MAX_OUTSIDE, Md5Search};
-use crate::net::classic::Problem;
+use crate::net::plaintext::Problem;
 use crate::net::server::{Server, bind, listen};
 use crate::net::{DEFAULT_PORT, team_port};
 use crate::puzzle::Puzzle;
@@ -114,7 +114,7 @@ pub fn run(args: &ServerArgs) -> Result<Exit, Failure> {
             (None, _) => server,
         };
         let server = if args.open { server.open_to_all() } else { server };
-        let console = Console::new(server.hub(), args.quiet);
+        let console = Console::new(server.service(), args.quiet);
         announce(&console, args, spec.as_ref(), address);
         let shown = console.clone();
         let refresh = tokio::spawn(console.clone().refresh());

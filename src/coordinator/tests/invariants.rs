@@ -214,7 +214,8 @@ impl World {
         let newest = &mut self.requests[usize::from(number)];
         *newest += u64::from(back == 0);
         let request = newest.saturating_sub(back.into()).max(1);
-        if let Ok(Assignment::Lease(grant)) = self.coordinator.request(self.now, client, request) {
+        let answer = self.coordinator.request(self.now, client, request);
+        if let Some(grant) = answer.ok().and_then(lent) {
             let done = grant.span.start();
             self.grants.push((client, grant, done));
         }
@@ -235,7 +236,7 @@ impl World {
                 assert_eq!(verdict.counted, report.span.len(), "a sum counts as a whole or not");
                 assert_eq!(self.counted.insert(report.span), verdict.counted, "counted twice");
             }
-            if let LeaseState::Held { done, .. } = verdict.lease {
+            if let LeaseState::Held(Held { done, .. }) = verdict.lease {
                 let key = (report.lease, report.epoch);
                 let same = self.grants.iter_mut().filter(|(_, g, _)| (g.lease, g.epoch) == key);
                 same.for_each(|(_, _, acknowledged)| *acknowledged = done);
@@ -270,7 +271,7 @@ impl World {
         for round in 1..2000 {
             for &client in &ids {
                 let answer = self.coordinator.request(self.now, client, round).unwrap();
-                if let Assignment::Lease(grant) = answer {
+                if let Some(grant) = lent(answer) {
                     let span = grant.span;
                     self.send(client, report(&grant, span, true));
                 }
