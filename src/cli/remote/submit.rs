@@ -63,7 +63,7 @@ struct Terms {
 
     /// 1 to 100: a job of priority 2 gets twice the time of one of priority 1; above 1 only from the
     /// server's own machine
-    #[arg(long, global = true, value_name = "P", default_value_t = 1, value_parser = number(1..=100))]
+    #[arg(long, global = true, value_name = "P", default_value_t = 1, value_parser = number(1..=100u32))]
     priority: u32,
 }
 
