@@ -17,7 +17,7 @@ impl Coordinator {
         confirmed: impl IntoIterator<Item = Span>,
         seeds: &[String],
     ) -> u32 {
-        let Some(entry) = self.jobs.find_mut(job) else { return 0 };
+        let Some(entry) = self.tables.jobs.find_mut(job) else { return 0 };
         let whole = entry.job.spec().whole();
         for span in confirmed {
             let span = span.intersect(whole);
@@ -28,7 +28,7 @@ impl Coordinator {
             entry.job.claim_seed(seed, EARLIER);
         }
         let solutions = entry.job.solution_count();
-        self.jobs.requeue(job);
+        self.scheduler.turns.requeue(&mut self.tables.jobs, job);
         self.end_if_finished(now, job);
         solutions
     }

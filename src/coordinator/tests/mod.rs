@@ -12,6 +12,7 @@ mod sim;
 mod trust;
 
 use super::*;
+use crate::jobs::JobKind;
 use crate::jobs::{JobSpec, Outcome, SumOfSquares, samples};
 use crate::span::SpanSet;
 use std::ops::Deref;
