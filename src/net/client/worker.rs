@@ -10,8 +10,8 @@ use crate::jobs::{JobKind, JobSpec};
 use crate::lease::{Epoch, Grant, JobId, LeaseId};
 use crate::net::{FIRST_PAUSE, random_key};
 use crate::proto::{
-    self, Answer, Call, Hello, Md5Part, NEWEST_VERSION, Notification, OLDEST_VERSION, Over, Reason,
-    Refused, Work,
+    self, Answer, Call, Hello, NEWEST_VERSION, Notification, OLDEST_VERSION, Over, Reason, Refused,
+    Work,
 };
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -293,7 +293,7 @@ impl Engine {
                 let key = (grant.lease, grant.epoch);
                 // A repeated request gives the lease that is worked on already.
                 if !self.tasks.contains_key(&key) {
-                    self.begin(key, Task::new(grant, spec, server));
+                    self.begin(key, Task::new(grant, &spec, server));
                 }
             }
             Err(LinkError::OtherServer | LinkError::Ended) => self.pause(),
@@ -369,37 +369,32 @@ async fn ask(link: Link, server: u64, jobs: HashMap<JobId, JobSpec>) -> Result<A
     Ok(Asked::Lease(grant, spec, server))
 }
 
-/// What a job is; a long string comes in parts.
+/// Asks for the description of a job; a long one comes in parts.
 pub(super) async fn describe(
     link: &Link,
     server: Option<u64>,
     job: u64,
 ) -> Result<JobSpec, LinkError> {
     let malformed = |text: String| Refused { reason: Reason::Malformed, text };
-    let mut digits = String::new();
+    let mut front: Option<Work> = None;
     loop {
-        let call = Call::Describe { job, offset: digits.len() };
+        let offset = front.as_ref().map_or(0, Work::next_offset);
+        let call = Call::Describe { job, offset };
         let answer = match server {
             Some(server) => link.call_at(server, call).await?,
             None => link.call(call).await?,
         };
-        let work = match answer {
+        let part = match answer {
             Answer::Description { job: described, work } if described == job => work,
             _ => return Err(malformed("no description of the job came".into()).into()),
         };
-        let work = match work {
-            Work::Md5Search(part) => {
-                if part.offset != digits.len() || (part.digits.is_empty() && !part.is_whole()) {
-                    return Err(malformed("the description has a gap".into()).into());
-                }
-                digits += &part.digits;
-                if digits.len() < part.string_length {
-                    continue;
-                }
-                Work::Md5Search(Md5Part { offset: 0, digits: digits.clone(), ..part })
-            }
-            sum => sum,
+        let work = match front.take() {
+            Some(front) => front.join(part).map_err(|error| malformed(error.to_string()))?,
+            None => part,
         };
-        return Ok(work.spec().map_err(malformed)?);
+        if work.is_whole() {
+            return Ok(work.spec().map_err(malformed)?);
+        }
+        front = Some(work);
     }
 }

@@ -1,10 +1,9 @@
 //! The coordinator's words in the protocol's, and back.
 
 use crate::coordinator::{Coordinator, Refusal, Report, Submitter};
-use crate::jobs::{JobKind, JobSpec, Outcome};
+use crate::jobs::JobSpec;
 use crate::lease::{ClientId, Epoch, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
 use crate::proto::{self, Answer, MAX_PART_DIGITS, Progress, Reason, Work, refused};
-use num_bigint::BigUint;
 use std::time::Duration;
 
 /// A job's description from digit `offset` of its string on.
@@ -46,17 +45,13 @@ pub(super) fn report(
             job_end: Some(JobEnd::Cancelled),
         });
     };
-    let outcome = match kind {
-        JobKind::Md5Search => Outcome::Md5Search { hits: progress.hits, shares: progress.shares },
-        JobKind::SumOfSquares => Outcome::SumOfSquares(BigUint::from_bytes_be(&progress.sum)),
-    };
     let report = Report {
         lease: progress.lease,
         epoch: progress.epoch,
         job,
         span: progress.done,
-        outcome,
         last: progress.finished,
+        outcome: progress.outcome(kind),
     };
     match coordinator.report(now, client, &report) {
         Ok(verdict) => Answer::Verdict(verdict),
