@@ -27,7 +27,7 @@ pub use fields::cleaned;
 pub use lines::{BanLine, ClientLine, JobLine, Party, State};
 pub use notice::{Notice, Notification, Over};
 pub use progress::Progress;
-pub use reply::{Answer, Reason, Refused, Reply, Welcome, refused};
+pub use reply::{Answer, RefusalReason, Refused, Reply, Welcome, refused};
 pub use request::{Call, Hello, Request, Submit};
 pub use work::{Md5Part, Squares, Work};
 

@@ -76,7 +76,7 @@ pub struct Welcome {
 
 /// Why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum RefusalReason {
     /// No version that both speak.
     Version,
     /// The request breaks the schema or one of its limits.
@@ -100,7 +100,7 @@ pub enum Reason {
 #[error("{text}")]
 pub struct Refused {
     /// For programs.
-    pub reason: Reason,
+    pub reason: RefusalReason,
     /// For people.
     pub text: String,
 }
@@ -133,15 +133,15 @@ impl Reply {
     }
 }
 
-const REASONS: [(wire::Reason, Reason); 8] = [
-    (wire::Reason::Version, Reason::Version),
-    (wire::Reason::Malformed, Reason::Malformed),
-    (wire::Reason::Banned, Reason::Banned),
-    (wire::Reason::Full, Reason::Full),
-    (wire::Reason::Unknown, Reason::Unknown),
-    (wire::Reason::Closing, Reason::Closing),
-    (wire::Reason::Session, Reason::Session),
-    (wire::Reason::Forbidden, Reason::Forbidden),
+const REASONS: [(wire::Reason, RefusalReason); 8] = [
+    (wire::Reason::Version, RefusalReason::Version),
+    (wire::Reason::Malformed, RefusalReason::Malformed),
+    (wire::Reason::Banned, RefusalReason::Banned),
+    (wire::Reason::Full, RefusalReason::Full),
+    (wire::Reason::Unknown, RefusalReason::Unknown),
+    (wire::Reason::Closing, RefusalReason::Closing),
+    (wire::Reason::Session, RefusalReason::Session),
+    (wire::Reason::Forbidden, RefusalReason::Forbidden),
 ];
 
 impl From<Answer> for Body {
@@ -242,6 +242,6 @@ impl TryFrom<wire::Welcome> for Welcome {
 }
 
 /// Returns a refusal with a sentence for people.
-pub fn refused(reason: Reason, text: &str) -> Answer {
+pub fn refused(reason: RefusalReason, text: &str) -> Answer {
     Answer::Refused(Refused { reason, text: cleaned(text, MAX_TEXT) })
 }

@@ -142,7 +142,10 @@ fn answers() -> Vec<Answer> {
             server: 5,
             held: vec![held()],
         }),
-        Answer::Refused(Refused { reason: Reason::Banned, text: "three false solutions".into() }),
+        Answer::Refused(Refused {
+            reason: RefusalReason::Banned,
+            text: "three false solutions".into(),
+        }),
         Answer::Challenge(vec![7; 16]),
         Answer::Grant(grant()),
         Answer::Wait(Duration::from_millis(300)),
@@ -160,7 +163,7 @@ fn answers() -> Vec<Answer> {
         Answer::Jobs(vec![job_line(); 2], 2),
         Answer::Clients(vec![client_line()], 0),
         Answer::Bans(vec![ban_line(); 3], 4),
-        Answer::Refused(Refused { reason: Reason::Forbidden, text: "not for you".into() }),
+        Answer::Refused(Refused { reason: RefusalReason::Forbidden, text: "not for you".into() }),
         Answer::Ok,
     ]
 }
@@ -224,7 +227,7 @@ fn golden_bytes() {
             "080582012c08011003180420052a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01",
         ),
         (
-            Answer::Refused(Refused { reason: Reason::Forbidden, text: "no".into() }),
+            Answer::Refused(Refused { reason: RefusalReason::Forbidden, text: "no".into() }),
             "08058a0106080812026e6f",
         ),
         (
@@ -308,7 +311,7 @@ fn limits_are_kept() {
         Answer::Grant(Grant { patience: Duration::ZERO, ..grant() }),
         Answer::Grant(Grant { share_bits: Some(129), ..grant() }),
         Answer::Challenge(vec![0; 17]),
-        Answer::Refused(Refused { reason: Reason::Full, text: "x".repeat(301) }),
+        Answer::Refused(Refused { reason: RefusalReason::Full, text: "x".repeat(301) }),
         Answer::Jobs(vec![JobLine { done: f64::INFINITY, ..job_line() }], 0),
         Answer::Clients(vec![ClientLine { standing: "\r".into(), ..client_line() }], 0),
     ];

@@ -10,8 +10,8 @@ use crate::jobs::{JobKind, JobSpec};
 use crate::lease::{Epoch, Grant, JobId, LeaseId};
 use crate::net::{FIRST_PAUSE, random_key};
 use crate::proto::{
-    self, Answer, Call, Hello, NEWEST_VERSION, Notification, OLDEST_VERSION, Over, Reason, Refused,
-    Work,
+    self, Answer, Call, Hello, NEWEST_VERSION, Notification, OLDEST_VERSION, Over, RefusalReason,
+    Refused, Work,
 };
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -61,7 +61,7 @@ pub enum ClientEvent {
 
 /// How a client came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum ClientEnding {
     /// The work is done; with this client's id.
     Over(Over, u64),
     /// The server does not want this client.
@@ -80,7 +80,7 @@ pub async fn run(
     backend: Arc<dyn Backend>,
     shutdown: impl Future<Output = ()>,
     show: impl Fn(ClientEvent) + Send,
-) -> Ending {
+) -> ClientEnding {
     let hello = Hello {
         oldest_version: OLDEST_VERSION,
         newest_version: NEWEST_VERSION,
@@ -110,14 +110,14 @@ pub async fn run(
             }
             Some(Ok(asked)) = engine.asks.join_next() => engine.answered(asked, &show),
             Some(Ok((key, reported))) = engine.reports.join_next() => engine.reported(key, reported),
-            Some(error) = failures.recv() => Some(Ending::Broken(error.to_string())),
+            Some(error) = failures.recv() => Some(ClientEnding::Broken(error.to_string())),
             () = tokio::time::sleep_until(engine.not_before), if engine.waits() => None,
             _ = tick.tick() => {
                 let unfinished: u64 = engine.unfinished().map(|task| task.tested()).sum();
                 show(ClientEvent::Tested(tested.load(Ordering::Relaxed) + unfinished));
                 None
             }
-            () = &mut shutdown => Some(Ending::Stopped),
+            () = &mut shutdown => Some(ClientEnding::Stopped),
         };
         if let Some(ending) = step {
             break ending;
@@ -209,7 +209,7 @@ impl Engine {
         }
     }
 
-    fn connection(&mut self, status: Status, show: &impl Fn(ClientEvent)) -> Option<Ending> {
+    fn connection(&mut self, status: Status, show: &impl Fn(ClientEvent)) -> Option<ClientEnding> {
         match status {
             Status::Connecting if self.client != 0 => show(ClientEvent::Lost),
             Status::Connecting | Status::Up(None) => {}
@@ -220,11 +220,11 @@ impl Engine {
                 self.client = welcome.client;
                 show(ClientEvent::Joined(welcome.client));
             }
-            Status::Refused(Refused { reason: Reason::Closing, .. }) => {
-                return Some(Ending::Over(Over::default(), self.client));
+            Status::Refused(Refused { reason: RefusalReason::Closing, .. }) => {
+                return Some(ClientEnding::Over(Over::default(), self.client));
             }
-            Status::Refused(refused) => return Some(Ending::Refused(refused.text)),
-            Status::Unreachable(why) => return Some(Ending::Unreachable(why)),
+            Status::Refused(refused) => return Some(ClientEnding::Refused(refused.text)),
+            Status::Unreachable(why) => return Some(ClientEnding::Unreachable(why)),
         }
         None
     }
@@ -238,17 +238,17 @@ impl Engine {
         }
     }
 
-    fn told(&mut self, news: Notification, show: &impl Fn(ClientEvent)) -> Option<Ending> {
+    fn told(&mut self, news: Notification, show: &impl Fn(ClientEvent)) -> Option<ClientEnding> {
         match news {
             Notification::Over(over) => {
                 self.drop_job(JobId(over.job));
                 if self.once {
-                    return Some(Ending::Over(over, self.client));
+                    return Some(ClientEnding::Over(over, self.client));
                 }
                 show(ClientEvent::Over(over));
                 None
             }
-            Notification::Closing(over) => Some(Ending::Over(over, self.client)),
+            Notification::Closing(over) => Some(ClientEnding::Over(over, self.client)),
             Notification::Wake => {
                 self.not_before = Instant::now();
                 None
@@ -280,7 +280,7 @@ impl Engine {
         &mut self,
         asked: Result<Asked, LinkError>,
         show: &impl Fn(ClientEvent),
-    ) -> Option<Ending> {
+    ) -> Option<ClientEnding> {
         match asked {
             Ok(Asked::Wait(time)) => self.not_before = Instant::now() + time,
             // The server may have been replaced since.
@@ -310,7 +310,7 @@ impl Engine {
         self.reports.spawn(async move { (key, report(task, link).await) });
     }
 
-    fn reported(&mut self, key: Key, reported: Result<(), LinkError>) -> Option<Ending> {
+    fn reported(&mut self, key: Key, reported: Result<(), LinkError>) -> Option<ClientEnding> {
         if let Some(task) = self.tasks.remove(&key) {
             task.abandon();
         }
@@ -320,14 +320,14 @@ impl Engine {
         }
     }
 
-    fn refused(&mut self, refused: Refused) -> Option<Ending> {
+    fn refused(&mut self, refused: Refused) -> Option<ClientEnding> {
         match refused.reason {
             // The job may have ended while it was asked for.
-            Reason::Unknown | Reason::Session | Reason::Closing => {
+            RefusalReason::Unknown | RefusalReason::Session | RefusalReason::Closing => {
                 self.pause();
                 None
             }
-            _ => Some(Ending::Refused(refused.text)),
+            _ => Some(ClientEnding::Refused(refused.text)),
         }
     }
 
@@ -336,13 +336,15 @@ impl Engine {
     }
 
     /// Stops everything and, where it does not know, lets the server know.
-    async fn leave(self, ending: &Ending) {
+    async fn leave(self, ending: &ClientEnding) {
         let Self { link, mut reports, tasks, .. } = self;
         for task in tasks.values() {
             task.abandon();
         }
-        let server_ends = matches!(ending, Ending::Over(over, _) if !self.once || over.job == 0);
-        if server_ends || matches!(ending, Ending::Refused(_) | Ending::Unreachable(_)) {
+        let server_ends =
+            matches!(ending, ClientEnding::Over(over, _) if !self.once || over.job == 0);
+        if server_ends || matches!(ending, ClientEnding::Refused(_) | ClientEnding::Unreachable(_))
+        {
             return;
         }
         let goodbye = async {
@@ -375,7 +377,7 @@ pub(super) async fn describe(
     server: Option<u64>,
     job: u64,
 ) -> Result<JobSpec, LinkError> {
-    let malformed = |text: String| Refused { reason: Reason::Malformed, text };
+    let malformed = |text: String| Refused { reason: RefusalReason::Malformed, text };
     let mut front: Option<Work> = None;
     loop {
         let offset = front.as_ref().map_or(0, Work::next_offset);

@@ -5,7 +5,8 @@ use crate::coordinator::{
     ClientId, ClientStatus, Coordinator, JobEnd, JobId, JobState, JobStatus, Standing,
 };
 use crate::proto::{
-    Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, Reason, State, cleaned, refused,
+    Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, RefusalReason, State, cleaned,
+    refused,
 };
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub(super) fn job(coordinator: &Coordinator, job: JobId, offset: u32) -> Answer 
         Some(status) => {
             Answer::Jobs(vec![job_line(coordinator, &status, offset as usize, MAX_RESULT)], 0)
         }
-        None => refused(Reason::Unknown, &format!("there is no job {job}")),
+        None => refused(RefusalReason::Unknown, &format!("there is no job {job}")),
     }
 }
 
