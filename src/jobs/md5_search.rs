@@ -322,7 +322,7 @@ impl fmt::Display for SearchResult {
 mod tests {
     use super::*;
     use crate::jobs::samples;
-    use crate::jobs::{Job, JobSpec};
+    use crate::jobs::{Job, JobResult, JobSpec};
     use std::cell::Cell;
 
     thread_local! {
@@ -360,6 +360,37 @@ mod tests {
         let mut job = Job::new(samples::search(120, 3));
         assert_eq!(hashes(|| assert_eq!(job.claim(5, 1), Claim::False)), 1);
         assert_eq!((job.solution_count(), job.solution_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn two_solutions_are_the_smallest_once_all_below_the_second_is_searched() {
+        let spec = samples::search(8, 2);
+        let JobSpec::Md5Search(search) = &spec else { panic!("a search") };
+        let found = search.search_again(Span::new(0, 1 << 12));
+        let [first, second, third] = found[..3] else { panic!("{found:?}") };
+        let result = |claims: &[u128], done: &[Span]| {
+            let mut job = Job::new(spec.clone());
+            for &nonce in claims {
+                assert!(matches!(job.claim(nonce, 1), Claim::New(_)));
+            }
+            let mut set = SpanSet::new();
+            for &span in done {
+                set.insert(span);
+            }
+            assert!(job.is_finished(&set));
+            let JobResult::Md5Search(result) = job.result(&set) else { panic!("a sum") };
+            let nonces = result.solutions.iter().map(|solution| solution.nonce.unwrap());
+            (nonces.collect::<Vec<_>>(), result.smallest)
+        };
+        let below = |end| [Span::new(0, end)];
+        for claims in [[first, second], [second, first]] {
+            assert_eq!(result(&claims, &below(second)), (vec![first, second], true));
+            assert_eq!(result(&claims, &below(second - 1)), (vec![first, second], false));
+            let gap = [Span::new(0, first), Span::new(first + 1, second)];
+            assert_eq!(result(&claims, &gap), (vec![first, second], false));
+        }
+        // Every nonce below the third is known, so the second would have been found.
+        assert_eq!(result(&[third, first], &below(second)), (vec![first, third], false));
     }
 
     #[test]

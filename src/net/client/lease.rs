@@ -66,7 +66,7 @@ impl Task {
         self.run.tested()
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
 

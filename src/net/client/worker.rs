@@ -1,7 +1,7 @@
-//! The client: takes leases, has its backend search them, and delivers.
+//! The client: takes leases, runs them on its backend, and delivers what they come to.
 //!
-//! While the backend works on one lease the next is there already. When the server goes away the
-//! search goes on; what was found is delivered once the server is back.
+//! While the backend works on one lease the next one is there already. When the server goes away
+//! the search goes on; what was found is delivered once the server is back.
 
 use super::lease::{Task, report};
 use super::link::{Link, LinkError, Route, Status};
@@ -22,34 +22,34 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Leases that are not yet searched: one under way and one in reserve.
+/// Number of leases that are not yet searched: one under way and one in reserve.
 const LEASES_AHEAD: usize = 2;
 
-/// How often progress is shown.
+/// Interval at which progress is shown.
 const SHOW_TIME: Duration = Duration::from_millis(500);
 
-/// How long the last words to the server may take.
+/// Maximum time for the goodbye to the server.
 const GOODBYE_TIME: Duration = Duration::from_millis(300);
 
-/// What a client is.
+/// Configuration of a client.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Where the server is.
+    /// The way to the server.
     pub route: Route,
-    /// For people.
+    /// Name, for people.
     pub name: String,
     /// Threads of the backend.
     pub threads: u32,
-    /// Whether to leave after the first job that ends.
+    /// Leave after the first job that ends.
     pub once: bool,
 }
 
-/// What happens, for whoever shows it.
+/// Something to show.
 #[derive(Clone, Debug)]
 pub enum ClientEvent {
     /// Connected, with this id.
     Joined(u64),
-    /// The connection is gone; the search goes on.
+    /// The connection is lost; the search goes on.
     Lost,
     /// A job that is new to this client.
     Job(u64, JobSpec),
@@ -59,22 +59,22 @@ pub enum ClientEvent {
     Over(Over),
 }
 
-/// How a client came to its end.
+/// How a client ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEnding {
-    /// The work is done; with this client's id.
+    /// The work is done; holds this client's id.
     Over(Over, u64),
-    /// The server does not want this client.
+    /// The server refuses this client.
     Refused(String),
-    /// The server was never there.
+    /// The server could not be reached.
     Unreachable(String),
-    /// The backend does not work any more.
+    /// The backend has failed.
     Broken(String),
-    /// Someone said stop.
+    /// The caller asked it to stop.
     Stopped,
 }
 
-/// Runs until the server closes, or `shutdown` ends; `show` is told what happens.
+/// Runs until the server closes or `shutdown` ends; passes what happens to `show`.
 pub async fn run(
     config: ClientConfig,
     backend: Arc<dyn Backend>,
@@ -127,7 +127,7 @@ pub async fn run(
     ending
 }
 
-/// The thread on which leases are searched, one after the other.
+/// Starts the thread that runs leases, one after the other.
 fn start_searcher(
     backend: Arc<dyn Backend>,
     threads: u32,
@@ -138,7 +138,7 @@ fn start_searcher(
     std::thread::spawn(move || {
         for task in tasks {
             if let Err(error) = task.search(&*backend, threads, &tested) {
-                // Nobody listens when the client has ended already.
+                // The receiver is gone when the client has ended already.
                 let _ = failed.send(error);
                 return;
             }
@@ -194,15 +194,15 @@ impl Engine {
         self.asks.is_empty() && self.unfinished().count() < LEASES_AHEAD
     }
 
-    /// Whether there is a time to wait for.
+    /// Returns true if the next request for work has its time.
     fn waits(&self) -> bool {
         self.wants_more() && Instant::now() < self.not_before
     }
 
-    /// Asks for a lease if the backend would soon be without.
+    /// Asks for a lease if the backend would soon have none.
     fn fill(&mut self) {
         if self.wants_more() && Instant::now() >= self.not_before {
-            // Before the first welcome there is nobody to ask.
+            // Before the first welcome there is no server to ask.
             if let Some(server) = self.server {
                 self.asks.spawn(ask(self.link.clone(), server, self.jobs.clone()));
             }
@@ -229,7 +229,7 @@ impl Engine {
         None
     }
 
-    /// Another server: what was before means nothing to it.
+    /// Forgets jobs and leases: they mean nothing to another server.
     fn forget(&mut self) {
         self.jobs.clear();
         self.shown.clear();
@@ -335,7 +335,7 @@ impl Engine {
         self.not_before = Instant::now() + FIRST_PAUSE;
     }
 
-    /// Stops everything and, where it does not know, lets the server know.
+    /// Stops everything and says goodbye, unless the server has ended or refused this client.
     async fn leave(self, ending: &ClientEnding) {
         let Self { link, mut reports, tasks, .. } = self;
         for task in tasks.values() {
@@ -348,7 +348,7 @@ impl Engine {
             return;
         }
         let goodbye = async {
-            // Answers to what is out, so that nothing found is lost on the way.
+            // Waits for the answers to reports, so that nothing found is lost on the way.
             while reports.join_next().await.is_some() {}
             let _ = link.call(Call::Goodbye).await;
         };
@@ -356,8 +356,8 @@ impl Engine {
     }
 }
 
-/// Asks `server`, whose `jobs` are known, for a lease, and for the description of its job where that is
-/// new. Another server's jobs have the same numbers, so it is never asked in its place.
+/// Asks `server`, whose `jobs` are known, for a lease, and for the description of its job if that
+/// is new. Another server is never asked in its place: its jobs have the same numbers.
 async fn ask(link: Link, server: u64, jobs: HashMap<JobId, JobSpec>) -> Result<Asked, LinkError> {
     let grant = match link.call_at(server, Call::Ask).await? {
         Answer::Grant(grant) => grant,
@@ -400,3 +400,6 @@ pub(super) async fn describe(
         front = Some(work);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -233,6 +233,28 @@ fn a_challenge_is_never_larger_than_a_padded_request() {
 }
 
 #[test]
+fn parts_of_a_description_join_without_a_gap() {
+    let whole = Md5Part { string_length: 10, digits: "0123456789".into(), ..part() };
+    let cut = |from: usize, to: usize| {
+        let digits = whole.digits[from..to].to_owned();
+        Work::Md5Search(Md5Part { offset: from, digits, ..whole.clone() })
+    };
+    let mut work = cut(0, 4);
+    for (from, to) in [(4, 5), (5, 10)] {
+        assert_eq!((work.is_whole(), work.next_offset()), (false, from));
+        work = work.join(cut(from, to)).unwrap();
+    }
+    assert_eq!(work, Work::Md5Search(whole.clone()));
+    for (front, next) in [((0, 4), (5, 10)), ((0, 4), (3, 10)), ((0, 4), (4, 4)), ((1, 4), (4, 10))]
+    {
+        let joined = cut(front.0, front.1).join(cut(next.0, next.1));
+        assert!(matches!(joined, Err(ProtoError::Field { field: "offset", .. })), "{front:?}");
+    }
+    let sum = Work::SumOfSquares(Squares { first: 0, last: 1 });
+    assert!(sum.is_whole() && sum.join(cut(0, 4)).is_err());
+}
+
+#[test]
 fn what_holds_nothing_or_an_unknown_message_is_refused() {
     assert_eq!(Request::decode(&[]), Err(ProtoError::NoBody));
     assert_eq!(Reply::decode(&[]), Err(ProtoError::NoBody));

@@ -378,3 +378,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
