@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::jobs::JobSpec;
 use crate::lease::{ClientId, JobEnd};
 use crate::net::client::link::{Route, Target};
-use crate::net::client::{self, ClientConfig, ClientEvent, Ending};
+use crate::net::client::{self, ClientConfig, ClientEnding, ClientEvent};
 use crate::net::plaintext;
 use crate::proto::Over;
 use crate::puzzle::Difficulty;
@@ -95,18 +95,20 @@ fn machine_name() -> String {
     if name.is_empty() { "unnamed".into() } else { name }
 }
 
-fn conclude(ending: Ending) -> Result<Exit, Failure> {
+fn conclude(ending: ClientEnding) -> Result<Exit, Failure> {
     let (exit, why) = match ending {
-        Ending::Over(over, client) => {
+        ClientEnding::Over(over, client) => {
             say!("{}", over_words(&over, client));
             return Ok(Exit::Done);
         }
-        Ending::Stopped => return Ok(Exit::Interrupted),
-        Ending::Refused(why) => (Exit::NoResult, format!("the server refuses this client: {why}")),
-        Ending::Unreachable(why) => {
+        ClientEnding::Stopped => return Ok(Exit::Interrupted),
+        ClientEnding::Refused(why) => {
+            (Exit::NoResult, format!("the server refuses this client: {why}"))
+        }
+        ClientEnding::Unreachable(why) => {
             (Exit::Unreachable, format!("the server is out of reach: {why}"))
         }
-        Ending::Broken(why) => (Exit::NoBackend, why),
+        ClientEnding::Broken(why) => (Exit::NoBackend, why),
     };
     Err(Failure::new(exit, anyhow!(why)))
 }
