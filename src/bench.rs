@@ -72,7 +72,7 @@ pub struct Row {
     pub efficiency: Option<f64>,
 }
 
-/// Why a row could not be measured.
+/// Error of a row that could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The string does not make a puzzle.
