@@ -77,7 +77,7 @@ fn search() -> JobSpec {
 struct Client {
     id: ClientId,
     requests: u64,
-    lease: Option<Grant>,
+    lease: Option<(Grant, JobSpec)>,
 }
 
 impl Client {
@@ -85,14 +85,14 @@ impl Client {
     fn fetch(&mut self, now: Duration, coordinator: &mut Coordinator) {
         self.requests += 1;
         let answer = coordinator.request(now, self.id, self.requests);
-        let Ok(Assignment::Lease(grant)) = answer else { panic!("no lease: {answer:?}") };
-        self.lease = Some(grant);
+        let Ok(Assignment::Lease(grant, spec)) = answer else { panic!("no lease: {answer:?}") };
+        self.lease = Some((grant, spec));
     }
 }
 
 /// What an honest client reports of a lease.
-fn report(grant: &Grant, cpu: &Cpu) -> Report {
-    let outcome = match &grant.spec {
+fn report((grant, spec): &(Grant, JobSpec), cpu: &Cpu) -> Report {
+    let outcome = match spec {
         JobSpec::SumOfSquares(_) => Outcome::SumOfSquares(sum_over(grant.span).into()),
         JobSpec::Md5Search(search) => {
             let bits = grant.share_bits.expect("a lease with shares");

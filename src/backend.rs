@@ -9,12 +9,15 @@ use crate::puzzle::Digest;
 use crate::seeds::SeedSpace;
 use crate::span::{Span, SpanSet};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Claims end at multiples of this where possible: every family size divides it.
 pub(crate) const CLAIM_ALIGNMENT: u128 = 256;
+
+/// Time between two looks at whether a pause is over, beside being told.
+const PAUSE_LOOK: Duration = Duration::from_millis(100);
 
 /// A nonce whose digest begins with enough zero bits, as the judge confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +56,8 @@ pub struct Control {
     filter_bits: u32,
     wanted: usize,
     stopped: AtomicBool,
+    /// Beginnings and ends of pauses: odd while one lasts.
+    pauses: AtomicU32,
     tested: AtomicU64,
     false_candidates: AtomicU64,
     state: Mutex<State>,
@@ -81,6 +86,7 @@ impl Control {
             filter_bits,
             wanted,
             stopped: AtomicBool::new(false),
+            pauses: AtomicU32::new(0),
             tested: AtomicU64::new(0),
             false_candidates: AtomicU64::new(0),
             state: Mutex::new(State {
@@ -122,9 +128,45 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// Returns true after [`Control::stop`]. Kernels check this every few milliseconds.
+    /// Returns true after [`Control::stop`] and during a pause. Kernels check this every few
+    /// milliseconds.
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.stopped.load(Ordering::Relaxed) || self.is_paused()
+    }
+
+    /// Asks every backend to return soon, until [`Control::resume`] and another call of it.
+    pub fn pause(&self) {
+        self.pauses.fetch_or(1, Ordering::Relaxed);
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        let end = |pauses| (pauses % 2 == 1).then_some(pauses + 1);
+        // There may be no pause to end.
+        let _ = self.pauses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, end);
+        self.changed.notify_all();
+    }
+
+    /// Returns true while a pause lasts.
+    pub fn is_paused(&self) -> bool {
+        self.pauses.load(Ordering::Relaxed) % 2 == 1
+    }
+
+    /// Calls `search` until it has returned without being paused meanwhile; waits out pauses between
+    /// two calls.
+    pub fn outlast_pauses<E>(&self, mut search: impl FnMut() -> Result<(), E>) -> Result<(), E> {
+        loop {
+            while self.is_paused() && !self.stopped.load(Ordering::Relaxed) {
+                self.wait(PAUSE_LOOK);
+            }
+            let before = self.pauses.load(Ordering::Relaxed);
+            search()?;
+            let undisturbed =
+                before.is_multiple_of(2) && self.pauses.load(Ordering::Relaxed) == before;
+            if undisturbed || self.stopped.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+        }
     }
 
     /// Claims the next sub-span of about `len` nonces, in ascending order; `None` if no wanted nonce is

@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::puzzle::{Difficulty, Encoding, Puzzle, PuzzleError};
 use crate::seeds::{Layout, LayoutError, SeedSpace};
 use crate::span::Span;
-use serde::Serialize;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -33,6 +33,18 @@ pub struct Case {
     pub encoding: Encoding,
 }
 
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (layout, encoding) = (self.layout, self.encoding);
+        match &self.searcher {
+            Searcher::Cpu(level, threads) => {
+                write!(f, "cpu {level} (threads: {threads}), {layout}, {encoding}")
+            }
+            Searcher::Gpu(gpu) => write!(f, "gpu {}, {layout}, {encoding}", gpu.info().name),
+        }
+    }
+}
+
 /// A backend to measure.
 #[derive(Clone, Debug)]
 pub enum Searcher {
@@ -42,8 +54,8 @@ pub enum Searcher {
     Gpu(Arc<Gpu>),
 }
 
-/// One measured combination, as `seedrush bench --json` prints it.
-#[derive(Clone, Debug, Serialize)]
+/// One measured combination.
+#[derive(Clone, Debug)]
 pub struct Row {
     /// `cpu` or `gpu`.
     pub backend: String,
@@ -72,7 +84,7 @@ pub struct Row {
     pub efficiency: Option<f64>,
 }
 
-/// Error of a row that could not be measured.
+/// Reasons why a row could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The string does not make a puzzle.

@@ -60,7 +60,7 @@ fn without_a_driver_auto_goes_on_and_gpu_says_what_to_install() {
     assert!(out.contains("none in this span"), "{out}");
     assert!(err.lines().any(|line| line.starts_with("using the cpu: ")), "{err}");
     let (code, out, err) = seedrush_with(&none, &["mine", "2", "abcdf", "--backend", "gpu"]);
-    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!((code, out.as_str()), (5, ""));
     let built = cfg!(feature = "gpu");
     assert!(err.contains(if built { "libvulkan1" } else { "cargo feature" }), "{err}");
     let (code, out, _) = seedrush_with(&none, &["devices"]);

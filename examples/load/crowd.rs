@@ -4,10 +4,10 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use seedrush::jobs::JobKind;
-use seedrush::net::link::Transport;
+use seedrush::lease::Grant;
+use seedrush::net::client::link::Transport;
 use seedrush::proto::{
-    Answer, Call, Grant, Hello, NEWEST_VERSION, OLDEST_VERSION, PADDED_REQUEST, Progress, Reply,
-    Request,
+    Answer, Call, Hello, NEWEST_VERSION, OLDEST_VERSION, PADDED_REQUEST, Progress, Reply, Request,
 };
 use seedrush::span::Span;
 use std::net::{Ipv4Addr, SocketAddr};

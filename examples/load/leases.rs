@@ -4,7 +4,7 @@ use crate::crowd::Crowd;
 use anyhow::{Context, Result};
 use seedrush::coordinator::Config;
 use seedrush::jobs::{JobSpec, SumOfSquares};
-use seedrush::net::link::Transport;
+use seedrush::net::client::link::Transport;
 use seedrush::net::server::{Server, bind, listen};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

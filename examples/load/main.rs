@@ -17,7 +17,7 @@ mod team;
 
 use anyhow::{Result, bail};
 use seedrush::net::client::ClientConfig;
-use seedrush::net::link::{Route, Target, Transport};
+use seedrush::net::client::link::{Route, Target, Transport};
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use seedrush::coordinator::Config;
 use seedrush::cpu::Cpu;
 use seedrush::jobs::{JobSpec, Md5Search};
 use seedrush::net::client;
-use seedrush::net::link::Transport;
+use seedrush::net::client::link::Transport;
 use seedrush::net::server::{Server, bind, listen};
 use seedrush::{Difficulty, Encoding, Puzzle, SeedSpace};
 use std::num::NonZeroUsize;
@@ -38,8 +38,8 @@ async fn measure(clients: u32, each: f64, time: Duration, transport: Transport) 
     let job = Md5Search::new(&puzzle, SeedSpace::auto(&puzzle).layout(), 1)?;
     let server = Server::new(config, Some(listener), Some(bind(address)?));
     let server = server.with_job(JobSpec::Md5Search(job)).map_err(anyhow::Error::msg)?;
-    let hub = server.hub();
-    let job = hub.main_job().context("no job")?;
+    let service = server.service();
+    let job = service.main_job().context("no job")?;
     tokio::spawn(server.run(std::future::pending(), |_| {}));
     let log = Arc::new(Log::default());
     let mut team = JoinSet::new();
@@ -68,7 +68,7 @@ async fn measure(clients: u32, each: f64, time: Duration, transport: Transport) 
     println!(
         "{} nonces walked, {} counted by the server",
         log.walked.load(Ordering::Relaxed),
-        hub.with(|coordinator, _| coordinator
+        service.with(|coordinator, _| coordinator
             .job(job)
             .map_or(0, |job| job.confirmed + job.claimed))
     );

@@ -36,6 +36,57 @@ fn control(span: Span, filter_bits: u32, wanted: usize) -> Control {
     Control::new(Arc::new(space), span, filter_bits, wanted)
 }
 
+#[test]
+fn a_paused_search_goes_on_where_it_was() {
+    let control = control(Span::new(0, 100_000), 16, usize::MAX);
+    let mut calls = 0;
+    let result = control.outlast_pauses(|| {
+        calls += 1;
+        // The backend sees the pause, returns with work left, and the pause ends at once.
+        if calls < 3 {
+            let span = control.claim(1000).unwrap();
+            control.pause();
+            assert!(control.is_stopped());
+            assert_eq!(control.claim(1000), None);
+            control.submit(span, &[]);
+            control.resume();
+            return Ok(());
+        }
+        assert!(!control.is_stopped());
+        while let Some(span) = control.claim(1000) {
+            control.submit(span, &[]);
+        }
+        Ok::<(), BackendError>(())
+    });
+    result.unwrap();
+    assert_eq!((calls, control.frontier()), (3, 100_000));
+}
+
+#[test]
+fn a_stop_ends_a_pause_for_ever() {
+    let control = control(Span::new(0, 100_000), 16, usize::MAX);
+    control.pause();
+    control.stop();
+    let mut calls = 0;
+    let result = control.outlast_pauses(|| {
+        calls += 1;
+        Ok::<(), BackendError>(())
+    });
+    assert_eq!((result.is_ok(), calls), (true, 1));
+    control.resume();
+    assert!(control.is_stopped());
+}
+
+#[test]
+fn an_error_ends_a_search_that_was_paused() {
+    let control = control(Span::new(0, 100_000), 16, usize::MAX);
+    let result = control.outlast_pauses(|| {
+        control.pause();
+        Err(BackendError::Device("gone".into()))
+    });
+    assert!(result.is_err());
+}
+
 /// Returns the first nonces that solve the puzzle.
 fn solutions(count: usize) -> Vec<u128> {
     let control = control(Span::new(0, 1), 0, 1);

@@ -68,7 +68,7 @@ pub struct Config {
     pub client_timeout: Duration,
     /// A client without trust that says nothing for this long is forgotten, and with it the reason.
     /// Its address is suspect for as long.
-    pub grudge: Duration,
+    pub suspicion_time: Duration,
     /// When there is no work, ask again after this.
     pub retry_after: Duration,
     /// Clients that must have joined before work starts.
@@ -87,6 +87,9 @@ pub struct Config {
     /// Nonces that one place of an audit may take: 2^17 take the judge some 50 ms. An audit of a lease
     /// whose shares are rarer than that mostly proves nothing; drivers with a backend allow more.
     pub audit_budget: u64,
+    /// Whether facts are kept for [`poll_fact`](super::Coordinator::poll_fact). Only for drivers
+    /// that take them after every call: those that nobody takes fill the memory.
+    pub facts: bool,
 }
 
 impl Default for Config {
@@ -100,7 +103,7 @@ impl Default for Config {
             tail_patience: Duration::from_secs(3),
             turn: Duration::from_secs(2),
             client_timeout: Duration::from_secs(60),
-            grudge: Duration::from_secs(3600),
+            suspicion_time: Duration::from_secs(3600),
             retry_after: Duration::from_secs(2),
             min_clients: 2,
             leases_per_client: 4,
@@ -109,6 +112,7 @@ impl Default for Config {
             audit_all_until: 16,
             audit_one_in: 32,
             audit_budget: 1 << 17,
+            facts: false,
         }
     }
 }

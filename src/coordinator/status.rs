@@ -3,10 +3,10 @@
 //! Strangers may ask too, so a summary costs the same whatever its job has come to; what grows with
 //! a job ([`Coordinator::solutions`], [`Coordinator::coverage`]) is fetched apart.
 
+use super::api::{ClientId, JobEnd, JobId, JobState};
 use super::client::Client;
 use super::coverage::Coverage;
-use super::entry::Entry;
-use super::event::{ClientId, JobEnd, JobId, JobState};
+use super::job_table::Entry;
 use super::pace::Pace;
 use super::trust::Standing;
 use super::{Coordinator, Duration};
@@ -95,6 +95,27 @@ pub struct ClientStatus {
     pub standing: Standing,
     /// Whether others have lied from where it is.
     pub suspect: bool,
+}
+
+/// Clients that work report every second; after this long without a word their rate means nothing.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
+
+impl ClientStatus {
+    /// Returns true if it holds work and has said nothing for some reports' time.
+    pub fn is_silent(&self, now: Duration) -> bool {
+        self.leases > 0 && !self.spoke_lately(now)
+    }
+
+    /// Units a second, as it says; 0 if it has nothing to do or has said nothing lately.
+    pub fn current_rate(&self, now: Duration) -> u64 {
+        // Clients of the plain-text protocol have no threads and hold no leases.
+        let works = self.leases > 0 || self.threads == 0;
+        if works && self.spoke_lately(now) { self.claimed_rate } else { 0 }
+    }
+
+    fn spoke_lately(&self, now: Duration) -> bool {
+        now.saturating_sub(self.last_seen) < SILENT_AFTER
+    }
 }
 
 impl Coordinator {

@@ -1,10 +1,10 @@
 //! The ends of jobs, and room for new ones: leases that are lent a second time, and tails that are
 //! cut off.
 
+use super::api::{ClientId, Event, JobId, LeaseId};
 use super::config::FEW_CLIENTS;
-use super::event::{ClientId, Event, JobId, LeaseId};
 use super::pace::aligned_end;
-use super::work::{lendable, seconds};
+use super::scheduler::{lendable, seconds};
 use super::{Coordinator, Duration, Span};
 use crate::jobs::JobKind;
 
@@ -150,7 +150,7 @@ impl Coordinator {
         (lease.end, lease.due) = (end, due);
         let paid_back = saved.min(lease.charged);
         lease.charged -= paid_back;
-        self.events.push_back(Event::Trimmed { client, lease: id, epoch: lease.epoch, end });
+        self.outbox.push(Event::Trimmed { client, lease: id, epoch: lease.epoch, end });
         self.jobs.settle(job, paid_back, Duration::ZERO);
     }
 

@@ -27,7 +27,7 @@ pub enum LevelError {
     #[error("unknown level {0:?}: choose scalar, avx2 or avx512")]
     Unknown(String),
     /// The machine lacks it; the text lists the levels that it has.
-    #[error("this machine has no {0}: choose {1}")]
+    #[error("this machine has no {0}; it has {1}")]
     Missing(Level, String),
 }
 
@@ -136,7 +136,7 @@ impl Kernels {
         let chosen = detected.iter().find(|kernels| kernels.level() == level);
         chosen.copied().ok_or_else(|| {
             let others: Vec<_> = detected.iter().map(|has| has.level().to_string()).collect();
-            LevelError::Missing(level, others.join(" or "))
+            LevelError::Missing(level, others.join(" and "))
         })
     }
 
@@ -278,11 +278,11 @@ mod tests {
     fn the_error_of_a_missing_level_names_the_available_ones() {
         for wanted in [Level::Avx2, Level::Avx512] {
             let error = refusal(&[Level::Scalar], wanted);
-            assert_eq!(error, format!("this machine has no {wanted}: choose scalar"));
+            assert_eq!(error, format!("this machine has no {wanted}; it has scalar"));
         }
         let error = refusal(&[Level::Scalar, Level::Avx2], Level::Avx512);
         let avx2 = Level::available().contains(&Level::Avx2);
-        assert!(error.ends_with(if avx2 { "choose scalar or avx2" } else { "choose scalar" }));
+        assert!(error.ends_with(if avx2 { "has scalar and avx2" } else { "has scalar" }));
     }
 
     #[test]

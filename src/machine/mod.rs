@@ -108,7 +108,7 @@ impl Machine {
             Choice::Auto => match self.gpus() {
                 Ok(gpus) => BackendPool::new(gpus, Some(cpu()?)),
                 Err(error) if self.gpus.is_empty() => {
-                    let note = format!("using the cpu: {} (see `seedrush devices`)", error.brief());
+                    let note = format!("using the cpu: {}", error.brief());
                     BackendPool::new(vec![cpu()?], None).with_note(note)
                 }
                 Err(error) => return Err(error.into()),

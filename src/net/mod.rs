@@ -1,29 +1,14 @@
 //! Sockets on one side, messages, coordinator and backends on the other.
 //!
-//! [`server`] drives a coordinator over TCP, UDP and the plain-text [`classic`] protocol;
-//! [`client`] drives a backend through a [`link`]. Drivers are thin: what counts is decided in
+//! [`server`] drives a coordinator over TCP, UDP and the plain-text [`plaintext`] protocol;
+//! [`client`] drives a backend through a [`link`](client::link). Drivers are thin: what counts is decided in
 //! `coordinator`, what is well-formed in `proto`. Listeners, addresses and shutdown are passed in.
 
-pub mod admin;
-mod admission;
-mod audit;
-mod bans;
-pub mod classic;
 pub mod client;
-mod cookies;
-mod hub;
-pub mod link;
-mod lists;
-mod market;
-mod networks;
+mod framing;
+pub mod plaintext;
 pub mod server;
-mod suspicion;
-mod task;
-mod tcp;
-mod udp;
-mod visitors;
-
-pub use hub::{Hub, ServerEvent};
+mod sockets;
 
 use std::time::Duration;
 

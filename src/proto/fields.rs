@@ -2,6 +2,7 @@
 
 use super::{ProtoError, wire};
 use crate::printable::printable;
+use std::time::Duration;
 
 pub(super) fn wrong(field: &'static str, problem: &'static str) -> ProtoError {
     ProtoError::Field { field, problem }
@@ -38,6 +39,10 @@ pub(super) fn key(field: &'static str, bytes: &[u8]) -> Result<[u8; 16], ProtoEr
 /// A rate or an amount: finite and not negative.
 pub(super) fn amount(field: &'static str, value: f64) -> Result<f64, ProtoError> {
     if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(wrong(field, "not an amount")) }
+}
+
+pub(super) fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 pub(super) fn wide(value: u128) -> Option<wire::Wide> {

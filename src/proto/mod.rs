@@ -5,21 +5,26 @@
 //! sockets and no coordinator.
 
 mod fields;
+mod lease;
 mod lines;
 mod notice;
 mod reply;
 mod request;
 mod work;
 
-/// The generated types; everything else goes through the checked ones.
+/// Holds the types that prost-build makes of the schema; everything else uses the checked ones.
+///
+/// The file is committed, so that a build needs no compiler of schemas. `tests/schema.rs` checks
+/// that it is current, and rewrites it where `SEEDRUSH_BLESS=1` is set.
 #[allow(missing_docs, unreachable_pub, clippy::doc_markdown)]
 mod wire {
-    include!(concat!(env!("OUT_DIR"), "/seedrush.v1.rs"));
+    // Included, not a module of its own: rustfmt would rewrite it.
+    include!("generated.rs");
 }
 
 pub use lines::{BanLine, ClientLine, JobLine, Party, State};
-pub use notice::{Held, JobEnd, News, Notice, Over};
-pub use reply::{Answer, Grant, Reason, Refused, Reply, Verdict, Welcome};
+pub use notice::{Notice, Notification, Over};
+pub use reply::{Answer, Reason, Refused, Reply, Welcome, refused};
 pub use request::{Call, Hello, Progress, Request, Submit};
 pub use work::{Md5Part, Squares, Work};
 

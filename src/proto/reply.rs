@@ -1,11 +1,11 @@
 //! What the server says.
 
-use super::fields::{from_wire, narrow, text, to_wire, wide, wrong};
-use super::notice::{ENDS, Held, JobEnd, Notice};
+use super::fields::{from_wire, millis, text, to_wire, wrong};
+use super::notice::Notice;
 use super::wire::{self, reply::Body};
 use super::work::{Md5Part, Squares, Work};
-use super::{BanLine, ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError};
-use crate::span::Span;
+use super::{BanLine, ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError, cleaned};
+use crate::lease::{Grant, Held, Verdict};
 use prost::Message as _;
 use std::time::Duration;
 
@@ -103,38 +103,6 @@ pub struct Refused {
     pub reason: Reason,
     /// For people.
     pub text: String,
-}
-
-/// A lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// Its number.
-    pub lease: u32,
-    /// Names this lending.
-    pub epoch: u64,
-    /// The job.
-    pub job: u64,
-    /// The units; not empty, fewer than 2^64.
-    pub span: Span,
-    /// From how many zero bits on a nonce is a share; `None` for jobs without shares.
-    pub share_bits: Option<u32>,
-    /// Solutions after which the lease may end early; 0 for never.
-    pub wanted: u32,
-    /// Without progress for this long the lease ends.
-    pub patience: Duration,
-}
-
-/// The word on progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// How the lease goes on; `None`: it is over.
-    pub lease: Option<Held>,
-    /// Hits that are new solutions.
-    pub solutions: u32,
-    /// Hits that are none.
-    pub false_hits: u32,
-    /// Set when the job has ended.
-    pub job_end: Option<JobEnd>,
 }
 
 impl Reply {
@@ -250,10 +218,6 @@ impl TryFrom<Body> for Answer {
     }
 }
 
-fn millis(time: Duration) -> u32 {
-    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
-}
-
 fn describe(job: u64, work: Work) -> wire::Description {
     use wire::description::Kind;
     let kind = match work {
@@ -290,65 +254,7 @@ impl TryFrom<wire::Welcome> for Welcome {
     }
 }
 
-impl From<Grant> for wire::Grant {
-    fn from(grant: Grant) -> Self {
-        Self {
-            lease: grant.lease,
-            epoch: grant.epoch,
-            job: grant.job,
-            start: wide(grant.span.start()),
-            length: grant.span.len() as u64,
-            share_bits: grant.share_bits,
-            wanted: grant.wanted,
-            patience_millis: millis(grant.patience),
-        }
-    }
-}
-
-impl TryFrom<wire::Grant> for Grant {
-    type Error = ProtoError;
-
-    fn try_from(wire: wire::Grant) -> Result<Self, ProtoError> {
-        let start = narrow("start", wire.start)?;
-        let end = start.checked_add(wire.length.into());
-        if wire.length == 0 || wire.patience_millis == 0 {
-            return Err(wrong("grant", "no length, or no patience"));
-        }
-        if wire.share_bits.is_some_and(|bits| bits > 128) {
-            return Err(wrong("share_bits", "over 128"));
-        }
-        Ok(Self {
-            lease: wire.lease,
-            epoch: wire.epoch,
-            job: wire.job,
-            span: Span::new(start, end.ok_or_else(|| wrong("length", "beyond 2^128"))?),
-            share_bits: wire.share_bits,
-            wanted: wire.wanted,
-            patience: Duration::from_millis(wire.patience_millis.into()),
-        })
-    }
-}
-
-impl From<Verdict> for wire::Verdict {
-    fn from(verdict: Verdict) -> Self {
-        Self {
-            lease: verdict.lease.map(wire::Held::from),
-            solutions: verdict.solutions,
-            false_hits: verdict.false_hits,
-            job_end: to_wire(&ENDS, &verdict.job_end).unwrap_or_default().into(),
-        }
-    }
-}
-
-impl TryFrom<wire::Verdict> for Verdict {
-    type Error = ProtoError;
-
-    fn try_from(wire: wire::Verdict) -> Result<Self, ProtoError> {
-        Ok(Self {
-            lease: wire.lease.map(Held::try_from).transpose()?,
-            solutions: wire.solutions,
-            false_hits: wire.false_hits,
-            job_end: from_wire("job_end", &ENDS, wire::JobEnd::try_from(wire.job_end).ok())?,
-        })
-    }
+/// Returns a refusal with a sentence for people.
+pub fn refused(reason: Reason, text: &str) -> Answer {
+    Answer::Refused(Refused { reason, text: cleaned(text, MAX_TEXT) })
 }

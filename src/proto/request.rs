@@ -6,6 +6,7 @@ use super::wire::{self, request::Body};
 use super::work::{Md5Part, Squares, Work};
 use super::{MAX_COOKIE, MAX_HITS, MAX_NAME, MAX_SHARES, ProtoError};
 use crate::jobs::JobKind;
+use crate::lease::{Epoch, JobId, LeaseId};
 use crate::span::Span;
 use prost::Message as _;
 
@@ -98,11 +99,11 @@ pub struct Hello {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The lease.
-    pub lease: u32,
-    /// Its epoch.
-    pub epoch: u64,
-    /// Its job.
-    pub job: u64,
+    pub lease: LeaseId,
+    /// Its fencing token.
+    pub epoch: Epoch,
+    /// The job.
+    pub job: JobId,
     /// What is done since the last verdict.
     pub done: Span,
     /// Whether the client lets go of the lease.
@@ -264,9 +265,9 @@ impl From<Progress> for wire::Progress {
         let offset = |nonce: &u128| u64::try_from(nonce.checked_sub(start)?).ok();
         let offsets = |nonces: &[u128]| nonces.iter().filter_map(offset).collect();
         Self {
-            lease: progress.lease,
-            epoch: progress.epoch,
-            job: progress.job,
+            lease: progress.lease.0,
+            epoch: progress.epoch.0,
+            job: progress.job.0,
             done: progress.done.len() as u64,
             finished: progress.finished,
             hits: offsets(&progress.hits),
@@ -298,9 +299,9 @@ impl TryFrom<wire::Progress> for Progress {
         let shares: Result<_, _> =
             wire.shares.iter().map(|&units| beyond(units, "shares")).collect();
         Ok(Self {
-            lease: wire.lease,
-            epoch: wire.epoch,
-            job: wire.job,
+            lease: LeaseId(wire.lease),
+            epoch: Epoch(wire.epoch),
+            job: JobId(wire.job),
             done: Span::new(start, beyond(wire.done, "done")?),
             finished: wire.finished,
             hits: hits?,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::jobs::JobKind;
+use crate::lease::{ClientId, Epoch, Grant, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
 use crate::puzzle::{Difficulty, Encoding};
 use crate::seeds::Layout;
 use crate::span::Span;
@@ -34,9 +35,9 @@ fn part() -> Md5Part {
 
 fn progress() -> Progress {
     Progress {
-        lease: 7,
-        epoch: 2,
-        job: 1,
+        lease: LeaseId(7),
+        epoch: Epoch(2),
+        job: JobId(1),
         done: Span::with_len(1 << 70, 4096),
         finished: true,
         hits: vec![1 << 70, (1 << 70) + 4095],
@@ -75,18 +76,19 @@ fn calls() -> Vec<Call> {
 }
 
 fn held() -> Held {
-    Held { lease: 1, epoch: 2, job: 3, done: 4, end: u128::MAX }
+    Held { lease: LeaseId(1), epoch: Epoch(2), job: JobId(3), done: 4, end: u128::MAX }
 }
 
 fn over() -> Over {
-    Over { job: 1, end: Some(JobEnd::Finished), winner: 3, seed: "ab".into() }
+    let end = JobEnd::Finished { winner: Some(ClientId(3)) };
+    Over { job: 1, end: Some(end), seed: "ab".into() }
 }
 
 fn grant() -> Grant {
     Grant {
-        lease: 1,
-        epoch: 2,
-        job: 3,
+        lease: LeaseId(1),
+        epoch: Epoch(2),
+        job: JobId(3),
         span: Span::with_len(u128::MAX - 5, 5),
         share_bits: Some(0),
         wanted: 1,
@@ -147,7 +149,8 @@ fn answers() -> Vec<Answer> {
         Answer::Description { job: 1, work: Work::Md5Search(part()) },
         Answer::Description { job: 2, work: Work::SumOfSquares(Squares { first: 0, last: 9 }) },
         Answer::Verdict(Verdict {
-            lease: Some(held()),
+            counted: 0,
+            lease: LeaseState::Held(held()),
             solutions: 1,
             false_hits: 2,
             job_end: Some(JobEnd::Exhausted),
@@ -178,11 +181,11 @@ fn every_message_survives_the_way_there_and_back() {
     }
     for answer in answers() {
         let news = [
-            News::Over(over()),
-            News::Closing(Over::default()),
-            News::Wake,
-            News::Trimmed(held()),
-            News::Revoked(held()),
+            Notification::Over(over()),
+            Notification::Closing(Over::default()),
+            Notification::Wake,
+            Notification::Trimmed(held()),
+            Notification::Revoked(held()),
         ];
         for what in news {
             let notice = Some(Notice { number: 2, what });
@@ -242,9 +245,9 @@ fn golden_bytes() {
 #[test]
 fn the_largest_messages_fit_a_datagram() {
     let full = Progress {
-        lease: u32::MAX,
-        epoch: u64::MAX,
-        job: u64::MAX,
+        lease: LeaseId(u32::MAX),
+        epoch: Epoch(u64::MAX),
+        job: JobId(u64::MAX),
         done: Span::with_len(u128::MAX - u128::from(u64::MAX), u64::MAX.into()),
         hits: vec![u128::MAX - 1; MAX_HITS],
         shares: vec![],
@@ -257,11 +260,10 @@ fn the_largest_messages_fit_a_datagram() {
     let part = Md5Part { digits: "f".repeat(MAX_PART_DIGITS), string_length: 10_000, ..part() };
     let over = Over {
         job: u64::MAX,
-        end: Some(JobEnd::Cancelled),
-        winner: u64::MAX,
+        end: Some(JobEnd::Finished { winner: Some(ClientId(u64::MAX)) }),
         seed: "f".repeat(128),
     };
-    let notice = Notice { number: u64::MAX, what: News::Closing(over) };
+    let notice = Notice { number: u64::MAX, what: Notification::Closing(over) };
     let answer = Answer::Description { job: u64::MAX, work: Work::Md5Search(part) };
     let reply = Reply { number: u64::MAX, notice: Some(notice), answer: Some(answer) };
     assert!(reply.encode().len() <= MAX_DATAGRAM);

@@ -2,9 +2,9 @@
 
 use super::fields::{from_wire, narrow, to_wire, wide, wrong};
 use super::{ProtoError, wire};
-use crate::jobs::MAX_WANTED;
+use crate::jobs::{JobSpec, MAX_WANTED, Md5Search, SumOfSquares};
 use crate::puzzle::{Difficulty, Encoding, MAX_STRING_DIGITS, Puzzle, PuzzleError};
-use crate::seeds::Layout;
+use crate::seeds::{Layout, SeedSpace};
 
 /// The largest number that may be squared.
 const LAST_NUMBER: u128 = 1 << 64;
@@ -164,5 +164,42 @@ impl TryFrom<wire::SumOfSquares> for Squares {
             return Err(wrong("last", "below the first, or over 2^64"));
         }
         Ok(Self { first, last })
+    }
+}
+
+impl Work {
+    /// Returns `spec` with up to `most` digits of its string, from digit `offset` on.
+    pub fn of(spec: &JobSpec, offset: usize, most: usize) -> Self {
+        match spec {
+            JobSpec::Md5Search(search) => Self::Md5Search(Md5Part::new(
+                search.puzzle(),
+                Some(search.space().layout()),
+                search.wanted(),
+                offset,
+                most,
+            )),
+            JobSpec::SumOfSquares(sum) => {
+                Self::SumOfSquares(Squares { first: sum.first(), last: sum.last() })
+            }
+        }
+    }
+
+    /// Returns the job of a submission, or of a whole description.
+    ///
+    /// # Errors
+    /// There is no such job; the sentence says why.
+    pub fn spec(&self) -> Result<JobSpec, String> {
+        Ok(match self {
+            Self::Md5Search(part) => {
+                let puzzle = part.puzzle(&part.digits).map_err(|error| error.to_string())?;
+                let layout = part.layout.unwrap_or_else(|| SeedSpace::auto(&puzzle).layout());
+                let search = Md5Search::new(&puzzle, layout, part.solutions);
+                JobSpec::Md5Search(search.map_err(|error| error.to_string())?)
+            }
+            Self::SumOfSquares(Squares { first, last }) => {
+                let sum = SumOfSquares::new(*first, *last);
+                JobSpec::SumOfSquares(sum.map_err(|error| error.to_string())?)
+            }
+        })
     }
 }

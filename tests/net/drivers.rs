@@ -1,18 +1,19 @@
 //! Server and clients that mean well.
 
 use super::*;
-use seedrush::net::admin::{Admin, AdminError};
-use seedrush::proto::{JobEnd, Md5Part, Squares, State, Work};
+use seedrush::lease::JobEnd;
+use seedrush::net::client::admin::{Admin, AdminError};
+use seedrush::proto::{Md5Part, Squares, State, Work};
 
 const FAST: Duration = Duration::ZERO;
 
 async fn clients_solve(transport: Transport, clients: usize, bits: u32) {
     let config = Config { min_clients: clients, ..quick() };
     let server = Running::start(config, Some(search(bits, "A7C02215FC")));
-    let hub = server.hub.clone();
+    let service = server.service.clone();
     let all: Vec<_> = (0..clients).map(|_| client(server.address, transport, FAST)).collect();
     let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
-    assert_eq!(over.end, Some(JobEnd::Finished));
+    assert!(matches!(over.end, Some(JobEnd::Finished { winner: Some(_) })));
     assert!(puzzle(bits, "A7C02215FC").is_solved_by(&over.seed), "{}", over.seed);
     let mut ids = Vec::new();
     for client in all {
@@ -22,8 +23,8 @@ async fn clients_solve(transport: Transport, clients: usize, bits: u32) {
     }
     ids.sort_unstable();
     assert!(ids.iter().copied().eq(1..=clients as u64), "{ids:?}");
-    assert!(ids.contains(&over.winner));
-    check_coverage(&hub, 1);
+    assert!(ids.contains(&over.winner()));
+    check_coverage(&service, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +120,7 @@ async fn once_ends_with_a_job_that_is_done_to_its_end() {
     let job = admin.submit(squares, 1).await.unwrap();
     for client in clients {
         let client::Ending::Over(over, _) = end_of(client).await else { panic!("not over") };
-        assert_eq!((over.job, over.end), (job.0, Some(JobEnd::Finished)));
+        assert_eq!((over.job, over.end), (job.0, Some(JobEnd::Finished { winner: None })));
     }
     server.stopped().await;
 }

@@ -2,8 +2,9 @@
 
 use super::relay::{CutRelay, LossyRelay};
 use super::*;
-use seedrush::net::admin::Admin;
-use seedrush::proto::{JobEnd, Squares, State, Work};
+use seedrush::lease::JobEnd;
+use seedrush::net::client::admin::Admin;
+use seedrush::proto::{Squares, State, Work};
 
 /// Times for clients that need a second for a message and its answer.
 fn far() -> Config {
@@ -16,13 +17,13 @@ async fn a_search_over_a_lossy_network_has_the_same_answer() {
     let config = Config { min_clients: 2, ..far() };
     let server = Running::start(config, Some(search(16, "A7C02215FC")));
     let relay = LossyRelay::start(server.address, 1).await;
-    let hub = server.hub.clone();
+    let service = server.service.clone();
     let pause = Duration::from_micros(200);
     let clients: Vec<_> = (0..2).map(|_| client(relay.address, Transport::Udp, pause)).collect();
     let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
-    assert_eq!(over.end, Some(JobEnd::Finished));
+    assert!(matches!(over.end, Some(JobEnd::Finished { winner: Some(_) })));
     assert!(puzzle(16, "A7C02215FC").is_solved_by(&over.seed));
-    check_coverage(&hub, 1);
+    check_coverage(&service, 1);
     let (passed, lost) = relay.counts();
     assert!(passed > 0 && lost > 0, "{passed} passed, {lost} lost");
     for client in clients {
@@ -43,8 +44,8 @@ async fn a_sum_over_a_lossy_network_counts_nothing_twice() {
     let job = admin.submit(work, 1).await.unwrap();
     let line = timeout(GUARD, admin.wait(job, |_| {})).await.unwrap().unwrap();
     assert_eq!((line.state, line.result), (State::Finished, sum_up_to(last)));
-    assert_eq!(server.hub.with(|coordinator, _| coordinator.jobs().len()), 1);
-    check_coverage(&server.hub, job.0);
+    assert_eq!(server.service.with(|coordinator, _| coordinator.jobs().len()), 1);
+    check_coverage(&server.service, job.0);
     server.stopped().await;
     for client in clients {
         client.abort();
@@ -68,7 +69,7 @@ async fn a_client_searches_on_without_its_server_and_delivers_afterwards() {
     server.until(|coordinator| units(coordinator) > 0).await;
     relay.cut();
     server.until(|coordinator| !coordinator.clients()[0].connected).await;
-    let before = server.hub.with(|coordinator, _| units(coordinator));
+    let before = server.service.with(|coordinator, _| units(coordinator));
     // While the server is away the client goes on with what it holds.
     let waiting = async {
         while *tested.lock().unwrap() <= u64::try_from(before).unwrap() {
@@ -76,11 +77,11 @@ async fn a_client_searches_on_without_its_server_and_delivers_afterwards() {
         }
     };
     timeout(GUARD, waiting).await.unwrap();
-    assert_eq!(server.hub.with(|coordinator, _| units(coordinator)), before);
+    assert_eq!(server.service.with(|coordinator, _| units(coordinator)), before);
     relay.mend();
     server.until(|coordinator| units(coordinator) > before).await;
-    assert_eq!(server.hub.with(|coordinator, _| coordinator.totals().clients), 1);
-    check_coverage(&server.hub, 1);
+    assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 1);
+    check_coverage(&server.service, 1);
     assert_eq!(server.stopped().await, Ending::Stopped);
     assert!(matches!(end_of(worker).await, client::Ending::Over(_, 1)));
 }
@@ -136,16 +137,16 @@ async fn what_was_found_for_an_old_server_is_not_claimed_of_a_new_one() {
     first.stopped().await;
     let server = Server::new(quick(), Some(listen(address).unwrap()), None);
     let server = server.with_job(search(128, "cd")).unwrap();
-    let hub = server.hub();
+    let service = server.service();
     tokio::spawn(server.run(std::future::pending(), |_| {}));
     relay.mend();
     let worked = async {
-        while !hub.with(|c, _| c.clients().first().is_some_and(|client| client.units > 0)) {
+        while !service.with(|c, _| c.clients().first().is_some_and(|client| client.units > 0)) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     timeout(GUARD, worked).await.unwrap();
-    let client = hub.with(|coordinator, _| coordinator.clients().remove(0));
+    let client = service.with(|coordinator, _| coordinator.clients().remove(0));
     assert_eq!(client.false_claims, 0, "{client:?}");
     worker.abort();
 }

@@ -1,9 +1,10 @@
 //! Peers that break the protocol, or keep it and lie.
 
 use super::*;
+use seedrush::lease::{Epoch, Grant, LeaseId, LeaseState, Verdict};
 use seedrush::proto::{
-    Answer, Call, Grant, Hello, MAX_FRAME, PADDED_REQUEST, Progress, Reason, Refused, Reply,
-    Request, Verdict, Welcome,
+    Answer, Call, Hello, MAX_FRAME, PADDED_REQUEST, Progress, Reason, Refused, Reply, Request,
+    Welcome,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -122,11 +123,11 @@ fn everything_of(grant: &Grant) -> Progress {
 /// An honest client solves the puzzle, whatever has been done to the server before.
 async fn still_serves(server: Running) {
     let honest = client(server.address, Transport::Auto, Duration::ZERO);
-    let hub = server.hub.clone();
+    let service = server.service.clone();
     let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
     assert!(puzzle(12, "A7C02215FC").is_solved_by(&over.seed));
     assert!(matches!(end_of(honest).await, client::Ending::Over(_, _)));
-    check_coverage(&hub, 1);
+    check_coverage(&service, 1);
 }
 
 fn start() -> Running {
@@ -146,7 +147,7 @@ async fn bytes_that_are_no_messages_end_the_connection_and_nothing_else() {
         assert_eq!(refused.reason, Reason::Malformed);
         assert_eq!(raw.receive().await, None);
     }
-    assert_eq!(server.hub.with(|coordinator, _| coordinator.totals().clients), 0);
+    assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 0);
     still_serves(server).await;
 }
 
@@ -163,7 +164,7 @@ async fn frames_too_large_cut_short_or_silent_hurt_nobody() {
     for _ in 0..1000 {
         silent.push(TcpStream::connect(server.address).await.unwrap());
     }
-    assert_eq!(server.hub.with(|coordinator, _| coordinator.totals().clients), 0);
+    assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 0);
     still_serves(server).await;
     drop((cut, silent));
 }
@@ -205,16 +206,16 @@ async fn leases_of_others_forged_and_repeated_change_no_coverage() {
     let mut owner = Raw::joined(server.address, 1).await;
     let mut thief = Raw::joined(server.address, 2).await;
     let grant = owner.lease().await;
-    let done = || server.hub.with(|c, _| c.job(JobId(1)).unwrap().confirmed);
+    let done = || server.service.with(|c, _| c.job(JobId(1)).unwrap().confirmed);
     // Another's lease, another epoch, another number, another job.
     let stolen = everything_of(&grant);
-    assert_eq!(thief.report(stolen.clone()).await.lease, None);
+    assert_eq!(thief.report(stolen.clone()).await.lease, LeaseState::Over);
     for forged in [
-        Progress { epoch: grant.epoch + 1, ..stolen.clone() },
-        Progress { lease: grant.lease + 1000, ..stolen.clone() },
-        Progress { job: 99, ..stolen.clone() },
+        Progress { epoch: Epoch(grant.epoch.0 + 1), ..stolen.clone() },
+        Progress { lease: LeaseId(grant.lease.0 + 1000), ..stolen.clone() },
+        Progress { job: JobId(99), ..stolen.clone() },
     ] {
-        assert_eq!(owner.report(forged).await.lease, None);
+        assert_eq!(owner.report(forged).await.lease, LeaseState::Over);
     }
     // A span that is not in the lease.
     let beyond = Span::with_len(grant.span.end(), 1000);
@@ -222,13 +223,13 @@ async fn leases_of_others_forged_and_repeated_change_no_coverage() {
     assert_eq!(done(), 0);
     // Giving back works once, and a replay gives nothing back of whoever has it next.
     let back = Progress { finished: true, ..nothing_of(&grant) };
-    assert_eq!(owner.report(back.clone()).await.lease, None);
+    assert_eq!(owner.report(back.clone()).await.lease, LeaseState::Over);
     let next = thief.lease().await;
-    assert_eq!(owner.report(back).await.lease, None);
+    assert_eq!(owner.report(back).await.lease, LeaseState::Over);
     let held = thief.report(nothing_of(&next)).await.lease;
-    assert_eq!(held.map(|held| held.epoch), Some(next.epoch));
+    assert!(matches!(held, LeaseState::Held(held) if held.epoch == next.epoch), "{held:?}");
     assert_eq!(done(), 0);
-    check_coverage(&server.hub, 1);
+    check_coverage(&server.service, 1);
     owner.call(Call::Goodbye).await;
     thief.call(Call::Goodbye).await;
     still_serves(server).await;
@@ -259,13 +260,13 @@ async fn a_client_that_claims_work_it_did_not_do_is_found_out() {
     let mut liar = Raw::joined(server.address, 1).await;
     let refusal = lie_until_refused(&mut liar).await;
     assert_eq!(refusal.reason, Reason::Banned);
-    let (done, standing) = server.hub.with(|coordinator, _| {
+    let (done, standing) = server.service.with(|coordinator, _| {
         let standing = coordinator.clients()[0].standing;
         (coordinator.job(JobId(1)).unwrap().confirmed, format!("{standing:?}"))
     });
     assert_eq!(done, 0, "what it claimed is free again");
     assert!(standing.contains("Distrusted"), "{standing}");
-    check_coverage(&server.hub, 1);
+    check_coverage(&server.service, 1);
     server.stopped().await;
 }
 
@@ -332,13 +333,13 @@ async fn liars_do_not_lock_their_neighbours_out() {
     let mut newcomer = Raw::joined(server.address, 5).await;
     newcomer.lease().await;
     let suspects: Vec<bool> = server
-        .hub
+        .service
         .with(|coordinator, _| coordinator.clients().iter().map(|client| client.suspect).collect());
     assert_eq!(suspects, [false, false, true, true, true, true]);
     // Who was here before stays what it was, also when it comes back.
     drop(honest);
     Raw::joined(server.address, 100).await.lease().await;
-    assert!(!server.hub.with(|coordinator, _| coordinator.clients()[0].suspect));
+    assert!(!server.service.with(|coordinator, _| coordinator.clients()[0].suspect));
     server.stopped().await;
 }
 
@@ -421,7 +422,7 @@ async fn unproven_addresses_get_nothing_larger_than_they_sent() {
     for noise in [&[0xff; 60][..], &[], &[0; 1200], b"hello there"] {
         assert_eq!(answer_to(&socket, noise).await, None);
     }
-    assert_eq!(server.hub.with(|coordinator, _| coordinator.totals().clients), 0);
+    assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 0);
     still_serves(server).await;
 }
 
@@ -468,7 +469,7 @@ async fn datagrams_repeated_or_from_elsewhere_do_nothing_twice() {
         let answer = Reply::decode(&reply).unwrap().answer;
         assert!(matches!(answer, Some(Answer::Challenge(_))), "{answer:?}");
     }
-    let totals = server.hub.with(|coordinator, _| coordinator.totals());
+    let totals = server.service.with(|coordinator, _| coordinator.totals());
     assert_eq!((totals.clients, totals.leases), (1, 1));
     answer_to(&socket, &request(5, session, &proof, Call::Goodbye).encode(0)).await.unwrap();
     still_serves(server).await;

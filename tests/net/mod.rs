@@ -1,11 +1,11 @@
 //! Servers and clients: in one process over real sockets, and as programs.
 
 mod audits;
-mod classic;
 mod drivers;
 mod faults;
 mod hostile;
 mod limits;
+mod plaintext;
 mod programs;
 mod relay;
 mod roles;
@@ -13,15 +13,16 @@ mod roles;
 use seedrush::backend::{Backend, BackendError, Control};
 use seedrush::coordinator::{Config, Coordinator, JobId};
 use seedrush::jobs::{JobSpec, Md5Search};
+use seedrush::net::client::link::{Route, Target, Transport};
 use seedrush::net::client::{self, ClientConfig, ClientEvent};
-use seedrush::net::link::{Route, Target, Transport};
-use seedrush::net::server::{Ending, Server, bind, listen};
-use seedrush::net::{Hub, ServerEvent};
+use seedrush::net::server::{Ending, Server, ServerEvent, Service, bind, listen};
+
 use seedrush::span::{Span, SpanSet};
 use seedrush::{Difficulty, Encoding, Layout, Puzzle};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -78,10 +79,22 @@ fn quick() -> Config {
     }
 }
 
+/// Listens for TCP and UDP on one port. The one that is free for TCP may be in use for UDP.
+fn sockets() -> (TcpListener, UdpSocket, SocketAddr) {
+    for _ in 0..100 {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        if let Ok(socket) = bind(address) {
+            return (listener, socket, address);
+        }
+    }
+    panic!("no port is free for both TCP and UDP");
+}
+
 /// A server in this process.
 struct Running {
     address: SocketAddr,
-    hub: Arc<Hub>,
+    service: Arc<Service>,
     events: Arc<Mutex<Vec<String>>>,
     stop: Option<oneshot::Sender<()>>,
     ending: JoinHandle<Ending>,
@@ -97,15 +110,13 @@ impl Running {
         job: Option<JobSpec>,
         adjust: impl FnOnce(Server) -> Server,
     ) -> Self {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let socket = bind(address).unwrap();
+        let (listener, socket, address) = sockets();
         let mut server = Server::new(config, Some(listener), Some(socket));
         if let Some(spec) = job {
             server = server.with_job(spec).unwrap();
         }
         let server = adjust(server);
-        let hub = server.hub();
+        let service = server.service();
         let events = Arc::new(Mutex::new(Vec::new()));
         let log = events.clone();
         let show = move |event: ServerEvent| log.lock().unwrap().push(format!("{event:?}"));
@@ -116,7 +127,7 @@ impl Running {
             }
         };
         let ending = tokio::spawn(server.run(shutdown, show));
-        Self { address, hub, events, stop: Some(stop), ending }
+        Self { address, service, events, stop: Some(stop), ending }
     }
 
     async fn ended(self) -> Ending {
@@ -133,7 +144,7 @@ impl Running {
     /// Waits until something is true of the coordinator.
     async fn until(&self, what: impl Fn(&Coordinator) -> bool) {
         let waiting = async {
-            while !self.hub.with(|coordinator, _| what(coordinator)) {
+            while !self.service.with(|coordinator, _| what(coordinator)) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -146,8 +157,8 @@ impl Running {
 }
 
 /// Confirmed, claimed, leased and free are the whole, and nothing is in two of them.
-fn check_coverage(hub: &Hub, job: u64) {
-    let (whole, coverage) = hub.with(|coordinator, _| {
+fn check_coverage(service: &Service, job: u64) {
+    let (whole, coverage) = service.with(|coordinator, _| {
         let job = JobId(job);
         (coordinator.job(job).unwrap().spec.whole(), coordinator.coverage(job).unwrap())
     });

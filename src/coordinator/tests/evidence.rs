@@ -57,7 +57,7 @@ fn who_claims_and_stays_holds_a_claim_and_ends_no_job() {
     // More than the whole space, 30 shares' worth at a time.
     for session in 0..4_000 {
         let client = coordinator.join(SECOND, newcomer(session, 0)).unwrap().client;
-        let Assignment::Lease(grant) = coordinator.request(SECOND, client, 1).unwrap() else {
+        let Some(grant) = lent(coordinator.request(SECOND, client, 1).unwrap()) else {
             continue;
         };
         let (front, _) = worth(&grant, 30).split_at(grant.span.len());
@@ -305,7 +305,8 @@ fn who_claims_what_others_claimed_falsely_is_accused_too() {
     for session in 0..10 {
         let client = coordinator.join(SECOND, newcomer(session, 0)).unwrap().client;
         for request in 1..=3 {
-            let Ok(Assignment::Lease(grant)) = coordinator.request(SECOND, client, request) else {
+            let Some(grant) = coordinator.request(SECOND, client, request).ok().and_then(lent)
+            else {
                 break;
             };
             coordinator.report(SECOND, client, &claim_of(&grant, grant.span)).unwrap();

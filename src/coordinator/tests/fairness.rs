@@ -85,7 +85,7 @@ fn the_first_to_confirm_a_span_that_is_lent_twice_has_done_it() {
             coordinator.report(3 * SECOND, quick, &report(&second, front, false)).unwrap();
             let verdict = coordinator.report(3 * SECOND, slow, &report(&first, first.span, false));
             let verdict = verdict.unwrap();
-            let held = LeaseState::Held { done: front.end(), end: first.span.end() };
+            let held = held(&first, front.end(), first.span.end());
             assert_eq!((verdict.counted, verdict.lease), (0, held), "told where to go on");
             coordinator.report(3 * SECOND, quick, &report(&second, back, false)).unwrap();
         }
@@ -178,14 +178,14 @@ fn giving_up_and_asking_again_holds_up_nobody() {
         }
         loop {
             numbers[0] += 1;
-            match coordinator.request(now, holder, numbers[0]).unwrap() {
-                Assignment::Lease(grant) => held.push(grant),
-                _ => break,
+            match lent(coordinator.request(now, holder, numbers[0]).unwrap()) {
+                Some(grant) => held.push(grant),
+                None => break,
             }
         }
         numbers[1] += 1;
         let answer = coordinator.request(now, honest, numbers[1]).unwrap();
-        if let Assignment::Lease(grant) = answer {
+        if let Some(grant) = lent(answer) {
             coordinator.report(now, honest, &report(&grant, grant.span, true)).unwrap();
         }
         now += SECOND / 2;

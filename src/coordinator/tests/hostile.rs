@@ -102,7 +102,7 @@ fn hear(coordinator: &mut Coordinator, now: &mut Duration, grants: &mut Vec<Gran
             let _ = coordinator.join(*now, join);
         }
         Say::Request { client, number } => {
-            if let Ok(Assignment::Lease(grant)) = coordinator.request(*now, id(client), number) {
+            if let Some(grant) = coordinator.request(*now, id(client), number).ok().and_then(lent) {
                 grants.push(grant);
             }
         }

@@ -51,7 +51,7 @@ fn share_bits_never_exceed_the_target_and_easy_leases_stay_short() {
 /// Ends what a client holds, and two leases more, a second each.
 fn prove(coordinator: &mut Coordinator, client: ClientId, requests: u64) {
     for held in coordinator.heartbeat(Duration::ZERO, client).unwrap() {
-        let grant = coordinator.grant(held.lease).unwrap();
+        let grant = lease(coordinator.grant(held.lease).unwrap());
         coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
     }
     for request in requests..requests + 2 {
@@ -218,7 +218,7 @@ fn a_gap_in_the_reports_is_not_counted() {
     let (_, tail) = grant.span.split_at(200);
     let verdict = coordinator.report(SECOND, client, &report(&grant, tail, false)).unwrap();
     assert_eq!(verdict.counted, 0);
-    let held = LeaseState::Held { done: grant.span.start(), end: grant.span.end() };
+    let held = held(&grant, grant.span.start(), grant.span.end());
     assert_eq!(verdict.lease, held, "the answer says where to go on");
 }
 
@@ -306,7 +306,7 @@ fn an_idle_client_takes_the_tail_of_one_that_has_become_slow() {
     // The slow one has overshot before it heard of it: refused, and told how far to go.
     let far = Span::new(part.end(), end + 1);
     let verdict = coordinator.report(3 * SECOND, slow, &report(&first, far, false)).unwrap();
-    let held = LeaseState::Held { done: part.end(), end };
+    let held = held(&first, part.end(), end);
     assert_eq!((verdict.counted, verdict.lease), (0, held));
     check_coverage(&coordinator);
 }

@@ -7,12 +7,14 @@ mod hostile;
 mod invariants;
 mod jobs;
 mod leases;
+mod restore;
 mod sim;
 mod trust;
 
 use super::*;
 use crate::jobs::{JobSpec, Outcome, SumOfSquares, samples};
 use crate::span::SpanSet;
+use std::ops::Deref;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
@@ -47,11 +49,30 @@ pub(super) fn newcomer(session: u128, rate_hint: u64) -> Join {
     }
 }
 
-pub(super) fn lease(assignment: Assignment) -> Grant {
-    match assignment {
-        Assignment::Lease(grant) => grant,
-        other => panic!("no lease but {other:?}"),
+/// A lease with its job.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    grant: crate::lease::Grant,
+    pub(super) spec: JobSpec,
+}
+
+impl Deref for Grant {
+    type Target = crate::lease::Grant;
+
+    fn deref(&self) -> &Self::Target {
+        &self.grant
     }
+}
+
+pub(super) fn lent(assignment: Assignment) -> Option<Grant> {
+    match assignment {
+        Assignment::Lease(grant, spec) => Some(Grant { grant, spec }),
+        Assignment::Wait(_) | Assignment::Spent => None,
+    }
+}
+
+pub(super) fn lease(assignment: Assignment) -> Grant {
+    lent(assignment).expect("a lease")
 }
 
 /// What an honest client finds in `span`.
@@ -72,6 +93,12 @@ pub(super) fn outcome(spec: &JobSpec, span: Span, share_bits: Option<u32>) -> Ou
         hits: shares.iter().filter(|&&(_, bits)| bits >= target).map(|&(n, _)| n).collect(),
         shares: shares.into_iter().map(|(n, _)| n).collect(),
     }
+}
+
+/// How a lease goes on.
+pub(super) fn held(grant: &Grant, done: u128, end: u128) -> LeaseState {
+    let (lease, epoch, job) = (grant.lease, grant.epoch, grant.job);
+    LeaseState::Held(Held { lease, epoch, job, done, end })
 }
 
 /// An honest report of `span`.

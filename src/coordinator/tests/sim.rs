@@ -102,13 +102,13 @@ impl SimClient {
     }
 
     fn fetch(&mut self, coordinator: &mut Coordinator, now: Duration) {
-        match coordinator.request(now, self.id, self.requests + 1) {
-            Ok(Assignment::Lease(grant)) => {
+        match coordinator.request(now, self.id, self.requests + 1).map(lent) {
+            Ok(Some(grant)) => {
                 self.requests += 1;
                 let (done, end) = (grant.span.start(), grant.span.end());
                 self.leases.push_back(Work { grant, done, end });
             }
-            Ok(_) => {}
+            Ok(None) => {}
             Err(refusal) => self.refused = Some(refusal),
         }
     }
@@ -133,7 +133,7 @@ impl SimClient {
             last: false,
         };
         match coordinator.report(now, self.id, &report) {
-            Ok(Verdict { lease: LeaseState::Held { done, end }, .. }) => {
+            Ok(Verdict { lease: LeaseState::Held(Held { done, end, .. }), .. }) => {
                 (work.done, work.end) = (done, end);
             }
             Ok(_) => drop(self.leases.pop_front()),

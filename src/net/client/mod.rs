@@ -1,0 +1,9 @@
+//! The client: a [`worker`] that searches leases, an [`admin`] that asks and orders, and the
+//! [`link`] to the server that both use.
+
+pub mod admin;
+mod lease;
+pub mod link;
+mod worker;
+
+pub use worker::{ClientConfig, ClientEvent, Ending, run};

@@ -1,0 +1,252 @@
+//! The client's side, over TCP or UDP.
+
+use super::{MAX_LINE, Problem, SEGMENT_TIME, stop_in};
+use crate::backend::{Backend, Control};
+use crate::net::client::link::Transport;
+use crate::net::{CONNECT_TIME, sockets};
+use crate::puzzle::{Digest, MAX_SEED_CHARACTERS, MAX_STRING_DIGITS, Puzzle};
+use crate::seeds::{Layout, SeedSpace};
+use crate::span::Span;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+/// How often a client says how far it is. The old server waits for it.
+const SPEAK: Duration = Duration::from_millis(500);
+
+/// How an old server's search ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The server said so: this client was the winner, or another.
+    Finished {
+        /// Whose seed it was.
+        winner: Option<u64>,
+        /// This client's id.
+        client: u64,
+    },
+    /// It was not there, or something else was.
+    Unreachable(String),
+    /// Someone said stop.
+    Stopped,
+}
+
+/// Runs against a server that speaks the plain-text protocol. `show` is told the client's id and
+/// the problem, and then what has been tested.
+pub async fn run(
+    addresses: &[SocketAddr],
+    transport: Transport,
+    backend: Arc<dyn Backend>,
+    shutdown: impl Future<Output = ()>,
+    show: impl Fn(u64, &Puzzle, u64),
+) -> Ending {
+    tokio::pin!(shutdown);
+    tokio::select! {
+        ending = converse(addresses, transport, backend, show) => {
+            ending.unwrap_or_else(|error| Ending::Unreachable(error.to_string()))
+        }
+        () = &mut shutdown => Ending::Stopped,
+    }
+}
+
+async fn converse(
+    addresses: &[SocketAddr],
+    transport: Transport,
+    backend: Arc<dyn Backend>,
+    show: impl Fn(u64, &Puzzle, u64),
+) -> io::Result<Ending> {
+    let mut wire = Wire::connect(addresses, transport).await?;
+    let segment = wire.problem().await?;
+    // Where the search was over at once, the stop stands right behind the problem, or alone.
+    let (problem, stop) = segment.split_at(segment.find("stop,").unwrap_or(segment.len()));
+    let parsed = Problem::parse(problem);
+    if let Some(winner) = stop_in(stop) {
+        return Ok(Ending::Finished { winner, client: parsed.map_or(0, |(client, _)| client) });
+    }
+    let Some((client, puzzle)) = parsed else {
+        return Ok(Ending::Unreachable(format!("no problem of the classic protocol: {segment:?}")));
+    };
+    show(client, &puzzle, 0);
+    let space = SeedSpace::new(&puzzle, Layout::Counting).map_err(io::Error::other)?;
+    let space = Arc::new(space);
+    // The old server divides nothing: who starts at a place of its own does not do what others do.
+    let span = Span::new(u128::from(client) << 48, u128::MAX);
+    let control = Arc::new(Control::new(space, span, puzzle.difficulty().bits(), 1));
+    let searching = control.clone();
+    let search = tokio::task::spawn_blocking(move || backend.search(&searching));
+    let ending = exchange(&mut wire, &control, client, &puzzle, show).await;
+    control.stop();
+    // The search ends within milliseconds, and its failure with it.
+    let _ = search.await;
+    ending
+}
+
+/// What carries the lines.
+enum Wire {
+    Tcp(TcpStream),
+    /// A socket for each address of the server, until one of them has answered.
+    Udp(Vec<UdpSocket>),
+}
+
+impl Wire {
+    async fn connect(addresses: &[SocketAddr], transport: Transport) -> io::Result<Self> {
+        if transport != Transport::Udp {
+            let connected = timeout(CONNECT_TIME, TcpStream::connect(addresses)).await;
+            match connected.map_err(io::Error::from).flatten() {
+                Ok(stream) => {
+                    sockets::prepare(&stream);
+                    return Ok(Self::Tcp(stream));
+                }
+                Err(error) if transport == Transport::Tcp => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let mut sockets = Vec::new();
+        let mut problem = io::ErrorKind::AddrNotAvailable.into();
+        for &address in addresses {
+            match sockets::connect(address).await {
+                Ok(socket) => sockets.push(socket),
+                Err(error) => problem = error,
+            }
+        }
+        if sockets.is_empty() { Err(problem) } else { Ok(Self::Udp(sockets)) }
+    }
+
+    /// What the server says first.
+    async fn problem(&mut self) -> io::Result<String> {
+        match self {
+            Self::Tcp(stream) => read_segment(stream).await,
+            // A server that waits for more clients is as silent as one that is not there.
+            Self::Udp(sockets) => loop {
+                if let Ok(answered) = timeout(SPEAK, first_answer(sockets)).await {
+                    match answered {
+                        (place, Ok(problem)) => {
+                            *sockets = vec![sockets.swap_remove(place)];
+                            return Ok(problem);
+                        }
+                        (_, Err(error)) if sockets.len() == 1 => return Err(error),
+                        (place, Err(_)) => drop(sockets.swap_remove(place)),
+                    }
+                }
+            },
+        }
+    }
+
+    /// Appends what comes to `heard`, which over UDP is one datagram. Whether anything can follow.
+    async fn hear(&mut self, heard: &mut Vec<u8>) -> io::Result<bool> {
+        let mut buffer = [0; MAX_LINE];
+        let length = match self {
+            Self::Tcp(stream) => stream.read(&mut buffer).await?,
+            Self::Udp(sockets) => {
+                let length = sockets[0].recv(&mut buffer).await?;
+                heard.clear();
+                heard.extend_from_slice(&buffer[..length]);
+                return Ok(true);
+            }
+        };
+        heard.extend_from_slice(&buffer[..length]);
+        Ok(length > 0 && heard.len() <= MAX_LINE)
+    }
+
+    async fn say(&mut self, line: &str) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(line.as_bytes()).await,
+            Self::Udp(sockets) => sockets[0].send(line.as_bytes()).await.map(drop),
+        }
+    }
+
+    /// Whether what is said may be lost.
+    fn is_lossy(&self) -> bool {
+        matches!(self, Self::Udp(_))
+    }
+}
+
+/// Lets all of them know of this client; what the first one that answers says, and its place.
+async fn first_answer(sockets: &[UdpSocket]) -> (usize, io::Result<String>) {
+    let asking = sockets.iter().map(|socket| {
+        Box::pin(async move {
+            let mut buffer = vec![0; MAX_STRING_DIGITS + 64];
+            // A line that any server of this kind reads, and from which it knows the client.
+            socket.send(progress(0).as_bytes()).await?;
+            let length = socket.recv(&mut buffer).await?;
+            Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        })
+    });
+    let (answer, place, _) = futures_util::future::select_all(asking).await;
+    (place, answer)
+}
+
+/// All that belongs to one segment of the server.
+async fn read_segment(stream: &mut TcpStream) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 1024];
+    let mut read = stream.read(&mut buffer).await?;
+    while read > 0 && bytes.len() < MAX_STRING_DIGITS + 64 {
+        bytes.extend_from_slice(&buffer[..read]);
+        read = match timeout(SEGMENT_TIME, stream.read(&mut buffer)).await {
+            Ok(more) => more?,
+            Err(_) => 0,
+        };
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Says how far the search is, and what it has found, until the server says stop.
+async fn exchange(
+    wire: &mut Wire,
+    control: &Control,
+    client: u64,
+    puzzle: &Puzzle,
+    show: impl Fn(u64, &Puzzle, u64),
+) -> io::Result<Ending> {
+    let mut speak = tokio::time::interval(SPEAK);
+    let mut heard = Vec::new();
+    let mut claimed = false;
+    let mut told = 0;
+    loop {
+        tokio::select! {
+            goes_on = wire.hear(&mut heard) => {
+                let goes_on = goes_on?;
+                if let Some(winner) = stop_in(&String::from_utf8_lossy(&heard)) {
+                    return Ok(Ending::Finished { winner, client });
+                }
+                if !goes_on {
+                    return Ok(Ending::Finished { winner: None, client });
+                }
+            }
+            _ = speak.tick() => {
+                let tested = control.tested();
+                // A claim that was lost is made again.
+                match claim_of(control).filter(|_| claimed && wire.is_lossy()) {
+                    Some(claim) => wire.say(&claim).await?,
+                    None => wire.say(&progress(tested - told)).await?,
+                }
+                told = tested;
+                show(client, puzzle, tested);
+            }
+            () = tokio::time::sleep(Duration::from_millis(10)), if !claimed => {
+                if let Some(claim) = claim_of(control) {
+                    claimed = true;
+                    wire.say(&claim).await?;
+                }
+            }
+        }
+    }
+}
+
+fn progress(hashes: u64) -> String {
+    format!("Computed {hashes} hashes\n")
+}
+
+/// `ok,SEED,DIGEST` for the first solution there is.
+fn claim_of(control: &Control) -> Option<String> {
+    let hit = control.hits().first().copied()?;
+    let seed = control.space().seed(hit.nonce)?;
+    let digest: Digest = control.space().puzzle().digest(&seed).ok()?;
+    debug_assert!(seed.len() <= MAX_SEED_CHARACTERS);
+    Some(format!("ok,{seed},{digest}"))
+}

@@ -1,0 +1,92 @@
+//! The coordinator's words in the protocol's, and back.
+
+use crate::coordinator::{Coordinator, Refusal, Report, Submitter};
+use crate::jobs::{JobKind, JobSpec, Outcome};
+use crate::lease::{ClientId, Epoch, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
+use crate::proto::{self, Answer, MAX_PART_DIGITS, Progress, Reason, Work, refused};
+use num_bigint::BigUint;
+use std::time::Duration;
+
+/// A job's description from digit `offset` of its string on.
+pub(super) fn describe(coordinator: &Coordinator, job: JobId, offset: usize) -> Answer {
+    let Some(spec) = coordinator.spec(job) else {
+        return refused(Reason::Unknown, &format!("there is no job {job}"));
+    };
+    Answer::Description { job: job.0, work: Work::of(spec, offset, MAX_PART_DIGITS) }
+}
+
+pub(super) fn submit(
+    coordinator: &mut Coordinator,
+    now: Duration,
+    submitter: Submitter,
+    submit: proto::Submit,
+    spec: JobSpec,
+) -> Answer {
+    let (key, priority) = (u128::from_be_bytes(submit.key), submit.priority);
+    match coordinator.submit_as(now, submitter, key, spec, priority) {
+        Ok(job) => Answer::Submitted { job: job.0, server: coordinator.instance() },
+        Err(error) => refused(Reason::Full, &error.to_string()),
+    }
+}
+
+pub(super) fn report(
+    coordinator: &mut Coordinator,
+    now: Duration,
+    client: ClientId,
+    progress: Progress,
+) -> Answer {
+    let job = progress.job;
+    let Some(kind) = coordinator.spec(job).map(JobSpec::kind) else {
+        // Forgotten long ago, or never there: whatever the lease was, it is over.
+        return Answer::Verdict(Verdict {
+            counted: 0,
+            lease: LeaseState::Over,
+            solutions: 0,
+            false_hits: 0,
+            job_end: Some(JobEnd::Cancelled),
+        });
+    };
+    let outcome = match kind {
+        JobKind::Md5Search => Outcome::Md5Search { hits: progress.hits, shares: progress.shares },
+        JobKind::SumOfSquares => Outcome::SumOfSquares(BigUint::from_bytes_be(&progress.sum)),
+    };
+    let report = Report {
+        lease: progress.lease,
+        epoch: progress.epoch,
+        job,
+        span: progress.done,
+        outcome,
+        last: progress.finished,
+    };
+    match coordinator.report(now, client, &report) {
+        Ok(verdict) => Answer::Verdict(verdict),
+        Err(refused) => refusal(refused),
+    }
+}
+
+pub(super) fn lost(lease: LeaseId, epoch: Epoch) -> Held {
+    Held { lease, epoch, job: JobId(0), done: 0, end: 0 }
+}
+
+pub(super) fn trimmed(lease: LeaseId, epoch: Epoch, end: u128) -> Held {
+    Held { end, ..lost(lease, epoch) }
+}
+
+pub(super) fn refusal(refusal: Refusal) -> Answer {
+    let reason = match refusal {
+        Refusal::UnknownClient => Reason::Session,
+        Refusal::UnknownJob => Reason::Unknown,
+        Refusal::Distrusted(_) | Refusal::Banned(_) => Reason::Banned,
+        Refusal::Full => Reason::Full,
+    };
+    refused(reason, &refusal.to_string())
+}
+
+/// The end of a job, for those who worked on it.
+pub(super) fn over(coordinator: &Coordinator, job: JobId, end: JobEnd) -> proto::Over {
+    proto::Over {
+        job: job.0,
+        end: Some(end),
+        seed: coordinator.seeds(job, 0).next().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,169 @@
+//! What is asked without a hello: lists, which are for all, and changes, which are not.
+//!
+//! There are no names or tokens yet, so an address is all that is known of a sender: TCP's
+//! handshake proves it, and over UDP the cookie. Who is on the server's own machine may do
+//! everything. Others may list, and on a server that is open to all submit jobs, which have places
+//! of their own, and end those that came from their network.
+
+use super::hello::BANNED;
+use super::{Sender, ServerEvent, Service, State};
+use crate::coordinator::{CancelError, ClientId, Coordinator, JobId, Reason as Doubt, Standing};
+use crate::jobs::JobSpec;
+use crate::net::server::bans::Banned;
+use crate::net::server::networks::{is_here, network, submitter};
+use crate::net::server::sessions::Waker;
+use crate::net::server::{convert, pages};
+use crate::proto::{Answer, Call, MAX_TITLE, Party, Reason, refused};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// The priority that everybody may ask for.
+const USUAL_PRIORITY: u32 = 1;
+
+const ONLY_HERE: &str = "only the server's own machine may submit and cancel jobs: do it there \
+                         (--to 127.0.0.1), or start the server with --open";
+const ONLY_OPERATOR: &str =
+    "only the server's own machine may ban and unban: do it there (--to 127.0.0.1)";
+const ONLY_SHOWN_HERE: &str = "only the server's own machine may list the bans: do it there (--to \
+                               127.0.0.1), or start the server with --open";
+const ONLY_USUAL: &str = "only the server's own machine may ask for a priority above 1: leave \
+                          --priority out, or do it there (--to 127.0.0.1)";
+
+impl Service {
+    /// Lets strangers submit jobs, and end their own.
+    pub(in crate::net) fn open(&self) {
+        self.open.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses what the sender may not ask for. A submission's job is made here, before anyone has
+    /// to wait for it.
+    pub(in crate::net) fn check(
+        &self,
+        sender: &Sender,
+        call: &Call,
+    ) -> Result<Option<JobSpec>, Answer> {
+        let elsewhere = !is_here(sender.address.ip());
+        let closed = elsewhere && !self.open.load(Ordering::Relaxed);
+        let why = match call {
+            Call::Submit(_) | Call::Cancel(_) if closed => ONLY_HERE,
+            Call::Submit(submit) if elsewhere && submit.priority > USUAL_PRIORITY => ONLY_USUAL,
+            Call::Submit(submit) => {
+                let spec = submit.work.spec();
+                return spec.map(Some).map_err(|text| refused(Reason::Malformed, &text));
+            }
+            // On an open server, too: a stranger who bans could have it for itself.
+            Call::Ban(_) | Call::Unban(_) if elsewhere => ONLY_OPERATOR,
+            Call::Bans(_) if closed => ONLY_SHOWN_HERE,
+            _ => return Ok(None),
+        };
+        Err(refused(Reason::Forbidden, why))
+    }
+
+    /// Answers what [`Service::check`] has let pass.
+    pub(super) fn administer(
+        &self,
+        state: &mut State,
+        sender: &Sender,
+        call: Call,
+        spec: Option<JobSpec>,
+    ) -> Answer {
+        let (now, address) = (self.began.elapsed(), sender.address.ip());
+        let roomy = matches!(sender.waker, Waker::Own(_));
+        let changes = matches!(call, Call::Submit(_) | Call::Cancel(_));
+        if changes && !is_here(address) && state.bans.turn_away(address, None) {
+            return refused(Reason::Banned, BANNED);
+        }
+        let coordinator = &mut state.coordinator;
+        match (call, spec) {
+            (Call::Submit(_), _) if state.main_over.is_some() => {
+                refused(Reason::Closing, "the server ends soon: it takes no more jobs")
+            }
+            (Call::Submit(submit), Some(spec)) => {
+                let what = spec.title(MAX_TITLE);
+                let answer = convert::submit(coordinator, now, submitter(address), submit, spec);
+                self.show_submission(coordinator, now, &answer, what, sender.address);
+                answer
+            }
+            (Call::Cancel(job), _) => {
+                match coordinator.cancel_as(now, submitter(address), JobId(job)) {
+                    Ok(()) => Answer::Ok,
+                    Err(error @ (CancelError::Unknown(_) | CancelError::Ended(_))) => {
+                        refused(Reason::Unknown, &error.to_string())
+                    }
+                    Err(error @ CancelError::NotYours(_)) => {
+                        refused(Reason::Forbidden, &error.to_string())
+                    }
+                }
+            }
+            (Call::Jobs(offset), _) => pages::jobs(coordinator, offset, roomy),
+            (Call::Job { job, offset }, _) => pages::job(coordinator, JobId(job), offset),
+            (Call::Clients(offset), _) => pages::clients(coordinator, offset, roomy, now),
+            (Call::Ban(party), _) => self.ban(state, party),
+            (Call::Unban(party), _) => unban(state, party),
+            (Call::Bans(offset), _) => pages::bans(&state.bans, offset, roomy, now),
+            _ => refused(Reason::Malformed, "this cannot be asked here"),
+        }
+    }
+
+    /// Shows a job that is new; a repeated submission is not.
+    fn show_submission(
+        &self,
+        coordinator: &Coordinator,
+        now: Duration,
+        answer: &Answer,
+        what: String,
+        address: SocketAddr,
+    ) {
+        let Answer::Submitted { job, .. } = *answer else { return };
+        let job = JobId(job);
+        if coordinator.job(job).is_some_and(|status| status.submitted == now) {
+            self.show(ServerEvent::Submitted { job, what, address: address.to_string() });
+        }
+    }
+
+    fn ban(&self, state: &mut State, party: Party) -> Answer {
+        let (who, clients) = match party {
+            Party::Address(address) => {
+                (Banned::Network(network(address)), state.sessions.all_at(address))
+            }
+            Party::Client(number) => {
+                let client = ClientId(number);
+                let Some(key) = state.coordinator.session(client) else {
+                    return refused(Reason::Unknown, &format!("there is no client {number}"));
+                };
+                (Banned::Client { number, key }, vec![client])
+            }
+        };
+        if let Err(error) = state.bans.add(who, self.began.elapsed()) {
+            return refused(Reason::Full, &error.to_string());
+        }
+        for client in clients {
+            state.coordinator.ban(client);
+        }
+        Answer::Ok
+    }
+}
+
+/// Lifts a ban, and takes the clients back that are still known. A client that has lost its trust
+/// by itself is taken back too.
+fn unban(state: &mut State, party: Party) -> Answer {
+    let lifted = state.bans.lift(party);
+    let pardoned = match party {
+        Party::Client(number) => state.coordinator.unban(ClientId(number)),
+        Party::Address(address) => {
+            for client in state.sessions.all_at(address) {
+                let standing = state.coordinator.client(client).map(|status| status.standing);
+                let banned = standing == Some(Standing::Banned(Doubt::Operator));
+                if lifted && banned && !state.bans.holds_client(client.0) {
+                    state.coordinator.unban(client);
+                }
+            }
+            false
+        }
+    };
+    if lifted || pardoned {
+        return Answer::Ok;
+    }
+    refused(Reason::Unknown, &format!("{party} is not banned"))
+}
