@@ -74,7 +74,7 @@ const HEADER: &str = "backend level               layout    encoding threads    
 /// A combination that is impossible for the string or the machine.
 pub fn run(args: &BenchArgs) -> Result<Exit, Failure> {
     args.machine.check()?;
-    // A string that is none should not wait for devices to be opened.
+    // A wrong string is refused before devices are opened.
     bench::control(&args.string, Layout::Counting, Encoding::Text).map_err(Failure::usage)?;
     let mut rows = 0;
     for case in cases(args)? {

@@ -10,7 +10,7 @@ mod terminal;
 #[cfg(unix)]
 pub use terminal::{Keys, restore_terminal};
 
-/// What a key asks for.
+/// A request that a key stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// `s`: how the work stands.
@@ -21,7 +21,7 @@ pub enum Key {
     Quit,
 }
 
-/// What a help line says of the keys.
+/// The line that names the keys.
 pub const HINT: &str = "keys: s status, p pause or go on, q quit";
 
 impl Key {

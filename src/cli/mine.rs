@@ -90,7 +90,7 @@ pub fn run(args: &MineArgs) -> Result<Exit, Failure> {
     reporter.started()?;
     match watch::watch(&reporter)? {
         Ok(report) => reporter.finished(&report),
-        // What is done need not be done again.
+        // The work done so far need not be repeated.
         Err(SearchError::Backend { error, report }) => {
             reporter.broken_off(&report)?;
             // People have read the cause when it happened.

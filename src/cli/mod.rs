@@ -1,6 +1,6 @@
-//! What the programs share: arguments, exit codes, and how things are said to people.
+//! The programs, and what they share: arguments, exit codes, and the words for people.
 //!
-//! Not part of the library's interface; it lives here so that the programs stay thin.
+//! Not part of the library's interface; it lives here so that the files in `bin` stay thin.
 
 /// Prints a line on standard output. A reader that has gone does not stop the program.
 macro_rules! say {

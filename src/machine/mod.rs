@@ -1,4 +1,4 @@
-//! Which backends of this machine search: what `--backend` says, and how they work as one.
+//! Chooses the backends of this machine that search, and makes them work as one.
 //!
 //! `auto` takes a hardware GPU where there is one and the search is long enough to pay for opening
 //! it, else the cpu; the cpu also begins while the GPU's shader is compiled.
@@ -18,7 +18,7 @@ use std::str::FromStr;
 /// Searches of up to 2^28 expected candidates take the cpu less time than opening a GPU.
 const CPU_BITS: u32 = 28;
 
-/// Which kinds of backend search.
+/// The kinds of backend that search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Choice {
     /// A hardware GPU if there is one, else the cpu.
@@ -62,10 +62,10 @@ impl FromStr for Choice {
     }
 }
 
-/// What is wanted of this machine. The default is what suits it best.
+/// A choice of backends. The default is what suits the machine best.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// Which kinds of backend.
+    /// Kinds of backend.
     pub choice: Choice,
     /// Level of the cpu backend; `None` takes the best.
     pub level: Option<Level>,
@@ -77,7 +77,7 @@ pub struct Machine {
     pub workload: Option<Workload>,
 }
 
-/// Why a backend is not to be had.
+/// Reasons why there is no such backend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MachineError {
     /// The cpu lacks the level.
@@ -89,10 +89,10 @@ pub enum MachineError {
 }
 
 impl Machine {
-    /// The backends for a puzzle this difficult, as one.
+    /// Opens the backends for a puzzle of this difficulty, as one.
     ///
     /// # Errors
-    /// What was asked for by name is not to be had.
+    /// The machine lacks what was asked for by name.
     pub fn open(&self, difficulty: Difficulty) -> Result<Team, MachineError> {
         let cpu =
             || Cpu::new(self.level, self.threads).map(|cpu| Box::new(cpu) as Box<dyn Backend>);
@@ -116,8 +116,8 @@ impl Machine {
         })
     }
 
-    /// Whether `auto` need not look for a GPU: none was named, and either options that only the cpu
-    /// has were given or the search is short.
+    /// Returns true if `auto` need not look for a GPU: none was named, and either options that only
+    /// the cpu has were given or the search is short.
     fn cpu_will_do(&self, difficulty: Difficulty) -> bool {
         let cpu_is_meant = self.level.is_some() || self.threads.is_some();
         self.gpus.is_empty() && (cpu_is_meant || difficulty.bits() <= CPU_BITS)

@@ -1,4 +1,4 @@
-//! What `mine` prints: solutions, how the search stands, and how to go on.
+//! Prints what `mine` finds, how the search stands, and how to go on.
 
 use super::MineArgs;
 use crate::cli::progress::Shown;
@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-/// Prints what is to be said of one search.
+/// Prints everything about one search.
 pub(super) struct Reporter<'a> {
     args: &'a MineArgs,
     puzzle: &'a Puzzle,

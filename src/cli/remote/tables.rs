@@ -47,6 +47,14 @@ pub(super) fn job_json(line: &JobLine) -> Value {
     })
 }
 
+/// The fields of a job in the last JSON line of `program`.
+pub(super) fn job_result(program: &str, line: &JobLine, interrupted: bool) -> Value {
+    let mut fields = job_json(line);
+    fields["program"] = program.into();
+    fields["interrupted"] = interrupted.into();
+    fields
+}
+
 /// The fields of a client in a JSON line.
 pub(super) fn client_json(line: &ClientLine) -> Value {
     json!({
