@@ -82,7 +82,7 @@ pub fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     };
     let console = Console::new(shown, gate);
     let what = backend.describe();
-    console.tell(&format!("searching with {what}"), "searching", &json!({ "backend": what }));
+    console.tell(&format!("searching on {what}"), "searching", &json!({ "backend": what }));
     let runtime = runtime(1)?;
     let result = runtime.block_on(args.work(route, backend, &console));
     // What is still searched is not wanted any more: do not wait for it.

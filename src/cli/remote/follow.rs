@@ -88,7 +88,7 @@ impl Follower<'_> {
             if view.borrow().is_idle() {
                 // A lost server is told elsewhere.
                 let clients = self.admin.connected_clients().await.ok();
-                view.borrow_mut().clients = clients;
+                view.borrow_mut().count(clients);
             }
         }
     }
@@ -257,6 +257,15 @@ impl<'a> View<'a> {
             return format!("{done} done");
         }
         format!("{done} done, {} left", text::estimate((line.whole - line.done) / self.speed))
+    }
+
+    /// Takes the number of clients. A terminal shows it; elsewhere, that nobody works is said once.
+    fn count(&mut self, clients: Option<usize>) {
+        let news = clients == Some(0) && self.clients != clients;
+        if news && self.shown == Shown::Text {
+            tell!("no client is connected: the job waits for one");
+        }
+        self.clients = clients;
     }
 
     /// Says at once that the server is lost, and that it is there again.
