@@ -227,8 +227,13 @@ async fn a_server_of_another_protocol_is_told_from_one_that_is_not_there() {
             "{words:?}: {ending:?}"
         );
         serving.await.unwrap();
-        let running =
-            plaintext::run(&addresses, Transport::Tcp, backend, std::future::pending(), |_, _, _| {});
+        let running = plaintext::run(
+            &addresses,
+            Transport::Tcp,
+            backend,
+            std::future::pending(),
+            |_, _, _| {},
+        );
         let ending = timeout(GUARD, running).await.unwrap();
         assert!(matches!(ending, plaintext::Ending::Unreachable(_)), "{ending:?}");
     }

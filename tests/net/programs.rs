@@ -1,6 +1,5 @@
 //! The programs, as processes.
 
-use crate::schema::{event, events};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -127,14 +126,19 @@ impl Drop for Program {
     }
 }
 
-/// The address in the line with which a server says where it listens.
-fn address_in(line: &str) -> String {
+/// Returns the address in the line with which a server says where it listens.
+pub(super) fn address_in(line: &str) -> String {
     let (_, rest) = line.split_once("listening on ").unwrap();
     rest.split(',').next().unwrap().to_owned()
 }
 
 pub(super) fn run(path: &str, words: &[&str]) -> (Option<i32>, String) {
     Program::start(path, words).end()
+}
+
+/// Returns the JSON lines among what a program said.
+pub(super) fn json_lines(said: &str) -> String {
+    said.lines().filter(|line| line.starts_with('{')).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -210,8 +214,8 @@ fn eight_clients_and_every_kind_of_puzzle() {
     solve(1, "udp", &["0", ""]);
 }
 
-/// Numbers that take a client some seconds to square, in this build.
-fn many() -> u128 {
+/// Returns how many numbers a client squares in some seconds, in this build.
+pub(super) fn many() -> u128 {
     if cfg!(debug_assertions) { 600_000_000 } else { 20_000_000_000 }
 }
 
@@ -231,7 +235,7 @@ fn stopped_client(transport: &str) -> (Program, Program, Program, String) {
 }
 
 #[cfg(unix)]
-fn is_exact(submit: Program) {
+pub(super) fn is_exact(submit: Program) {
     let last = many();
     let (code, said) = submit.end();
     assert_eq!(code, Some(0), "{said}");
@@ -263,329 +267,6 @@ fn a_client_that_comes_back_late_spoils_nothing() {
     late.signal("-INT");
     let (code, said) = late.end();
     assert_eq!(code, Some(130), "{said}");
-}
-
-#[test]
-fn jobs_and_clients_are_listed_for_people_and_programs() {
-    let (_server, address) = Program::server(&["--serve", "--min-clients", "1"]);
-    let _client = Program::client(&address, &["--name", "box"]);
-    let to = ["--to", address.as_str()];
-    let ask = |words: &[&str]| run(SEEDRUSH, &[words, &to].concat());
-    let (code, said) = ask(&["submit", "md5", "2", "ABCD", "--json"]);
-    assert_eq!(code, Some(0), "{said}");
-    let events = events(&json_lines(&said));
-    let result = events.last().unwrap();
-    assert_eq!((&events[0]["event"], &events[0]["job"]), (&"submitted".into(), &1.into()));
-    assert_eq!((&result["program"], &result["state"]), (&"wait".into(), &"finished".into()));
-    let seed = result["results"][0].as_str().unwrap();
-    let (code, _) = run(SEEDRUSH, &["verify", "2", "ABCD", seed]);
-    assert_eq!(code, Some(0));
-    let (code, said) = ask(&["wait", "1"]);
-    let check = said.lines().find_map(|line| line.strip_prefix("check ")).unwrap().trim();
-    assert!(code == Some(0) && check.contains(seed), "{said}");
-    let sum = Command::new("sh").args(["-c", check]).output().unwrap();
-    assert!(sum.stdout.starts_with(b"0000"), "{check}");
-    let (code, said) = ask(&["submit", "sum-of-squares", "1", "1000000"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.lines().any(|line| line == "333333833333500000"), "{said}");
-    let (code, said) = ask(&["submit", "md5", "16", "ABCD", "--detach", "--priority", "3"]);
-    assert_eq!((code, said.trim()), (Some(0), "3"));
-    for (words, lines) in [
-        (&["jobs"][..], 4),
-        (&["clients"], 2),
-        (&["status", "1"], 1),
-        (&["ban", "192.0.2.7"], 1),
-        (&["bans"], 2),
-        (&["unban", "192.0.2.7"], 1),
-        (&["submit", "md5", "1", "AB", "--detach"], 2),
-        (&["wait", "4"], 1),
-        (&["status", "99"], 1),
-    ] {
-        let (_, said) = ask(&[words, &["--json"]].concat());
-        let got = events(&json_lines(&said));
-        let of_interest = got.iter().filter(|event| event["event"] != "progress").count();
-        assert_eq!(of_interest, lines, "{words:?}: {said}");
-    }
-    let (code, said) = ask(&["jobs"]);
-    assert!(code == Some(0) && said.lines().all(|line| line.chars().count() <= 80), "{said}");
-    let (code, said) = ask(&["clients"]);
-    assert!(code == Some(0) && said.contains("box") && said.contains("good"), "{said}");
-    assert_eq!(ask(&["cancel", "3"]).0, Some(0));
-    let (code, said) = ask(&["cancel", "3"]);
-    assert!(code == Some(1) && said.contains("job 3 has ended already"), "{said}");
-    let (code, said) = ask(&["status", "3"]);
-    assert!(code == Some(0) && said.contains("cancelled"), "{said}");
-    let (code, said) = ask(&["status", "9"]);
-    assert!(code == Some(1) && said.contains("there is no job 9"), "{said}");
-}
-
-/// The JSON lines among what a program said.
-fn json_lines(said: &str) -> String {
-    said.lines().filter(|line| line.starts_with('{')).collect::<Vec<_>>().join("\n")
-}
-
-/// The words of the command that goes on, without the program and its address.
-fn resume_words(said: &str) -> Vec<String> {
-    let commands = said.lines().filter_map(|line| line.strip_prefix("seedrush-server "));
-    let words = commands.last().unwrap_or_else(|| panic!("no command in {said}")).split(' ');
-    let words: Vec<String> = words.map(str::to_owned).collect();
-    let place = words.iter().position(|word| word == "--bind").unwrap();
-    [&words[..place], &words[place + 4..]].concat()
-}
-
-#[cfg(unix)]
-#[test]
-fn a_server_that_is_stopped_tells_its_clients_and_goes_on_from_its_file() {
-    let words = ["--bits", "22", "ABCD", "--min-clients", "1", "--seeds", "counting"];
-    let (code, said) = run(SEEDRUSH, &["mine", "--bits", "22", "ABCD", "--seeds", "counting"]);
-    let seed = said.lines().find(|line| line.starts_with("seed ")).unwrap().to_owned();
-    assert_eq!(code, Some(0));
-    let mut command: Vec<String> = words.map(str::to_owned).to_vec();
-    for signal in ["-INT", "-TERM", "-HUP"] {
-        let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        let (mut server, address) = Program::server(&words);
-        let mut client = Program::client(&address, &[]);
-        client.wait_for("job 1");
-        server.wait_for("the search begins");
-        server.signal(signal);
-        let (code, said) = server.end();
-        assert_eq!(code, Some(130), "{said}");
-        command = resume_words(&said);
-        let (code, said) = client.end();
-        assert!(code == Some(0) && said.contains("the server has ended the search"), "{said}");
-    }
-    let words: Vec<&str> = command.iter().map(String::as_str).collect();
-    let (server, address) = Program::server(&words);
-    let _client = Program::client(&address, &[]);
-    let (code, said) = server.end();
-    assert!(code == Some(0) && said.contains(&seed), "{seed} is not in {said}");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_stopped_server_keeps_the_jobs_of_others() {
-    let (server, address) = Program::server(&["--serve"]);
-    let submit = |last: &str| {
-        let words = ["submit", "sum-of-squares", "0", last, "--detach", "--to", &address];
-        assert_eq!(run(SEEDRUSH, &words).0, Some(0));
-    };
-    submit("10");
-    submit("1000");
-    server.signal("-TERM");
-    let (code, said) = server.end();
-    assert_eq!(code, Some(130), "{said}");
-    let command = resume_words(&said);
-    let mut words: Vec<&str> = command.iter().map(String::as_str).collect();
-    words.push("--json");
-    let (server, address) = Program::server_with(SERVER, "127.0.0.1", &words, |line| {
-        Some(event(line)["address"].as_str()?.to_owned())
-    });
-    let _client = Program::client(&address, &[]);
-    let (code, said) = run(SEEDRUSH, &["wait", "2", "--to", &address]);
-    assert!(code == Some(0) && said.lines().any(|line| line == "333833500"), "{said}");
-    server.signal("-INT");
-    let (code, said) = server.end();
-    assert_eq!(code, Some(130), "{said}");
-    let events = events(&json_lines(&said));
-    let resumed = events.iter().filter(|event| event["event"] == "resumed").count();
-    assert_eq!((resumed, &events.last().unwrap()["interrupted"]), (2, &true.into()), "{said}");
-}
-
-#[test]
-fn a_server_with_a_puzzle_waits_for_the_jobs_of_others_unless_told_not_to() {
-    for once in [false, true] {
-        let words = ["1", "ABCD", "--min-clients", "2", "--once"];
-        let (mut server, address) = Program::server(&words[..if once { 5 } else { 4 }]);
-        let last = many().to_string();
-        let job = ["submit", "sum-of-squares", "0", &last, "--to", &address, "--retry-for", "0"];
-        let mut submit = Program::start(SEEDRUSH, &job);
-        submit.wait_for("job 2 is submitted");
-        let clients = [(); 2].map(|()| Program::client(&address, &["--json"]));
-        if once {
-            let (code, said) = submit.end();
-            assert!(code == Some(3) && said.contains("connection to the server is lost"), "{said}");
-        } else {
-            server.wait_for("staying for 1 other job");
-            is_exact(submit);
-        }
-        let (code, said) = server.end();
-        assert!(code == Some(0) && said.contains("job 1 is finished"), "{said}");
-        for client in clients {
-            let (code, said) = client.end();
-            assert_eq!(code, Some(0), "{said}");
-            let events = events(&json_lines(&said));
-            assert_eq!(events.last().unwrap()["job"], 1, "{said}");
-        }
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn an_interrupted_submission_says_how_to_wait_for_its_job() {
-    let (mut server, address) = Program::server(&["--serve"]);
-    let words = ["submit", "md5", "16", "AB", "--transport", "tcp", "--to", &address];
-    let mut submit = Program::start(SEEDRUSH, &words);
-    server.wait_for("job 1 was submitted from 127.0.0.1:");
-    submit.wait_for("no client is connected");
-    submit.signal("-TERM");
-    let (code, said) = submit.end();
-    let command = format!("seedrush wait 1 --to {address} --transport tcp");
-    assert!(code == Some(130) && said.lines().any(|line| line == command), "{said}");
-    let words: Vec<&str> = command.split(' ').skip(1).chain(["--json"]).collect();
-    let mut wait = Program::start(SEEDRUSH, &words);
-    wait.wait_for("\"state\":\"waiting\"");
-    wait.signal("-INT");
-    let (code, said) = wait.end();
-    let events = events(&json_lines(&said));
-    assert_eq!((code, &events.last().unwrap()["interrupted"]), (Some(130), &true.into()), "{said}");
-}
-
-#[test]
-fn what_cannot_work_is_one_clear_error() {
-    let usage = [
-        (SERVER, &["17", "ABCD"][..], "0 to 16"),
-        (SERVER, &["3", "XYZ"], "character 1"),
-        (SERVER, &["3"], "STRING is missing"),
-        (SERVER, &[], "N is missing"),
-        (SERVER, &["--serve", "3", "AB"], "without a puzzle"),
-        (SERVER, &["3", "AB", "--team", "644"], "team 644"),
-        (SERVER, &["3", "AB", "--team", "4", "--port", "5"], "cannot be used with"),
-        (SERVER, &["--bits", "12", "AB", "--classic"], "whole zero bytes"),
-        (SERVER, &["3", "AB", "--solutions", "0"], "solutions"),
-        (SERVER, &["--serve", "--min-clients", "99999999999"], "from 1 to 1000000"),
-        (SERVER, &["--serve", "--lease-seconds", "9999"], "up to 3600"),
-        (SERVER, &["--serve", "--bind", "not-a-host.invalid"], "name of this machine"),
-        (SERVER, &["--resume", "no-such-file"], "cannot read no-such-file"),
-        (SERVER, &["--resume", "file", "3", "AB"], "cannot be used with"),
-        (SERVER, &["3", "AB", "--solutions", "129", "--classic"], "up to 128"),
-        (CLIENT, &[], "HOST"),
-        (CLIENT, &["host:x"], "is no port"),
-        (CLIENT, &["host", "--transport", "pigeon"], "pigeon"),
-        (CLIENT, &["host", "--level", "mmx"], "mmx"),
-        (CLIENT, &["host", "--threads", "0"], "0"),
-        (SEEDRUSH, &["submit", "sum-of-squares", "5", "4", "--to", "host"], "5 to 4"),
-        (CLIENT, &["host", "--classic", "--name", "box"], "cannot be used with"),
-        (SEEDRUSH, &["jobs"], "SEEDRUSH_TO"),
-        (SEEDRUSH, &["jobs", "--to", "[::1"], "names no host"),
-        (SEEDRUSH, &["jobs", "--to", "host:5", "--port", "6"], "leave one out"),
-        (SEEDRUSH, &["jobs", "--to", "host:5", "--team", "6"], "leave one out"),
-        (SEEDRUSH, &["wait", "0", "--to", "host"], "whole number from 1"),
-    ];
-    for (program, words, why) in usage {
-        let (code, said) = run(program, words);
-        assert_eq!(code, Some(2), "{words:?}: {said}");
-        assert!(said.contains(why), "{words:?}: {said}");
-    }
-    let (_server, address) = Program::server(&["16", "ABCD"]);
-    let port = address.split(':').nth(1).unwrap();
-    for only in ["--tcp-only", "--udp-only"] {
-        let (code, said) = run(SERVER, &["3", "AB", "--bind", "127.0.0.1", "--port", port, only]);
-        assert_eq!((code, said.lines().count()), (Some(4), 1), "{said}");
-        assert!(said.contains("something else listens there"), "{said}");
-    }
-}
-
-#[test]
-fn a_client_without_a_server_ends_with_code_three() {
-    // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = free.to_string();
-    for words in [&["--transport", "tcp"][..], &["--transport", "udp"], &["--classic"]] {
-        let words = [&[address.as_str(), "--retry-for", "0"], words].concat();
-        let (code, said) = run(CLIENT, &words);
-        assert!(code == Some(3) && said.contains("unreachable"), "{words:?} {code:?}: {said}");
-    }
-    let (code, said) = run(SEEDRUSH, &["jobs", "--to", &address, "--retry-for", "0"]);
-    assert!(code == Some(3) && said.contains("unreachable"), "{said}");
-}
-
-/// Something that accepts connections, and does with each what a test wants.
-fn listener(serve: fn(std::net::TcpStream)) -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            std::thread::spawn(move || serve(stream));
-        }
-    });
-    address
-}
-
-#[test]
-fn what_never_answers_is_no_server() {
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
-    let silent = |mut stream: TcpStream| while stream.read(&mut [0; 64]).is_ok_and(|n| n > 0) {};
-    let garbage = |mut stream: TcpStream| {
-        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-    };
-    // Frames that are messages, in answer to nothing: a reply with the number 9 and an empty ok.
-    let chatter = |mut stream: TcpStream| {
-        while stream.write_all(&[0, 0, 0, 5, 8, 9, 0xba, 1, 0]).is_ok() {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    };
-    let commands: [&[&str]; 5] = [
-        &["jobs"],
-        &["status", "1"],
-        &["cancel", "1"],
-        &["clients"],
-        &["submit", "sum-of-squares", "1", "2"],
-    ];
-    for serve in [silent as fn(TcpStream), garbage, chatter] {
-        let address = listener(serve);
-        for transport in ["tcp", "auto"] {
-            let asking: Vec<Program> = commands
-                .iter()
-                .map(|words| {
-                    let to = ["--to", &address, "--retry-for", "1", "--transport", transport];
-                    Program::start(SEEDRUSH, &[words, &to[..]].concat())
-                })
-                .collect();
-            for asked in asking {
-                let (code, said) = asked.end();
-                let errors = said.lines().filter(|line| line.starts_with("error")).count();
-                assert!(code == Some(3) && errors == 1, "{code:?}: {said}");
-                assert!(said.contains("unreachable"), "{said}");
-            }
-        }
-    }
-}
-
-#[test]
-fn old_and_new_programs_find_it_together() {
-    let (server, address) = Program::server(&["2", "A7C02215FC", "--classic"]);
-    let old = Program::client(&address, &["--classic"]);
-    let new = Program::client(&address, &["--transport", "tcp"]);
-    let (code, said) = server.end();
-    assert!(code == Some(0) && said.contains("found a solution of job 1:"), "{said}");
-    for client in [old, new] {
-        let (code, said) = client.end();
-        let knows = said.contains("you won") || said.contains("finished first");
-        assert!(code == Some(0) && knows, "{said}");
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn a_classic_client_is_told_that_its_server_has_stopped() {
-    let words = ["8", "ABCD", "--classic", "--min-clients", "1"];
-    let (mut server, address) = Program::server(&words);
-    let mut client = Program::client(&address, &["--classic", "--transport", "tcp", "--json"]);
-    server.wait_for("the search begins");
-    client.wait_for("connected");
-    server.signal("-TERM");
-    let (code, said) = client.end();
-    assert_eq!(code, Some(0), "{said}");
-    let events = events(&json_lines(&said));
-    assert_eq!(events.last().unwrap()["winner"], serde_json::Value::Null);
-    let (mut server, address) = Program::server(&words);
-    let client = Program::client(&address, &["--classic", "--transport", "tcp"]);
-    server.wait_for("the search begins");
-    server.signal("-INT");
-    let (code, said) = client.end();
-    assert!(code == Some(0) && said.contains("the server has stopped"), "{said}");
 }
 
 #[test]
