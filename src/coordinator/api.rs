@@ -4,13 +4,14 @@
 use super::trust::Reason;
 use crate::jobs::{JobKind, JobSpec, Outcome, Solution};
 use crate::span::Span;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use super::audit::{Audit, AuditResult};
 pub use crate::lease::{ClientId, Epoch, Grant, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
 
 /// Who wants to join.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
     /// Chosen at random by the client when it starts and kept while it runs. The same session is
     /// the same client: joining again, after a lost answer or a lost connection, gives the same id
@@ -25,6 +26,7 @@ pub struct Join {
     /// Its threads.
     pub threads: u32,
     /// Kinds of jobs it can do; none for a client that is never to be lent anything (classic).
+    #[serde(with = "super::serial::kinds")]
     pub kinds: Vec<JobKind>,
     /// Its own estimate of nonces a second, 0 if it has none: for people. Leases are sized by what is
     /// proved.
@@ -79,7 +81,8 @@ pub struct Report {
 }
 
 /// How a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Nothing of it was ever lent.
     Waiting,

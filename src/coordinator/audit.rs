@@ -3,6 +3,7 @@
 use super::Coordinator;
 use super::api::{ClientId, Event, JobId, JobState};
 use super::config::{AUDIT_BACKLOG, AUDITS_PER_CLIENT, PENDING_AUDITS, SPOTS};
+use super::facts::Fact;
 use super::lease::Lease;
 use super::trust::{Reason, Standing};
 use crate::jobs::Sample;
@@ -121,6 +122,8 @@ impl Coordinator {
             entry.audits -= 1;
             if result.missed.is_some() && entry.ended.is_none() {
                 entry.coverage.undo(pending.span);
+                let Pending { job, span, .. } = pending;
+                self.outbox.record(|| Fact::Returned { job, span });
             }
         }
         if result.missed.is_some() {
@@ -193,6 +196,6 @@ impl Coordinator {
         let (id, client, job) = (self.last_audit, lease.client, lease.job);
         let span = Span::new(lease.start, lease.confirmed);
         self.audits.insert(id, Pending { client, job, span, cost });
-        self.events.push_back(Event::Audit(Audit { id, job, samples, reported }));
+        self.outbox.push(Event::Audit(Audit { id, job, samples, reported }));
     }
 }

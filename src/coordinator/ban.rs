@@ -2,6 +2,7 @@
 
 use super::Coordinator;
 use super::api::ClientId;
+use super::facts::Fact;
 use super::trust::{Reason, Standing};
 
 impl Coordinator {
@@ -23,6 +24,8 @@ impl Coordinator {
         let was = known.trust.standing();
         if was != Standing::Good {
             known.trust.pardon();
+            self.liars.retain(|&liar| liar != client);
+            self.outbox.record(|| Fact::Pardoned { client });
         }
         self.set_timer(client);
         was != Standing::Good

@@ -95,10 +95,29 @@ impl Client {
         }
     }
 
-    /// The client was heard of.
+    /// Notes that the client was heard of.
     pub(super) fn seen(&mut self, now: Duration) {
-        self.last_seen = self.last_seen.max(now);
+        self.seen_at(now);
         self.connected = true;
+    }
+
+    /// Notes that it was heard of once, over a connection that may be gone.
+    pub(super) fn seen_at(&mut self, at: Duration) {
+        self.last_seen = self.last_seen.max(at);
+    }
+
+    /// Returns what it said when it joined, but for the rate, which is not kept.
+    pub(super) fn join(&self) -> Join {
+        Join {
+            session: self.session,
+            name: self.name.to_string(),
+            address: self.address.to_string(),
+            backend: self.backend.to_string(),
+            threads: self.threads,
+            kinds: JobKind::ALL.into_iter().filter(|&kind| self.can(kind)).collect(),
+            rate_hint: 0,
+            suspect: self.suspect,
+        }
     }
 
     pub(super) fn can(&self, kind: JobKind) -> bool {
@@ -296,11 +315,26 @@ pub(super) struct ClientTable {
 
 impl ClientTable {
     pub(super) fn insert(&mut self, client: Client) -> ClientId {
-        self.last += 1;
-        let id = ClientId(self.last);
+        let id = ClientId(self.last + 1);
+        self.restore(id, client);
+        id
+    }
+
+    /// Inserts a client that had this number before.
+    pub(super) fn restore(&mut self, id: ClientId, client: Client) {
+        self.skip_to(id.0);
         self.sessions.insert(client.session, id);
         self.clients.insert(id, client);
-        id
+    }
+
+    /// Returns the last number that is used.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Counts all numbers up to `last` as used.
+    pub(super) fn skip_to(&mut self, last: u64) {
+        self.last = self.last.max(last);
     }
 
     pub(super) fn remove(&mut self, id: ClientId) -> Option<Client> {

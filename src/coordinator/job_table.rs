@@ -2,13 +2,12 @@
 
 use super::api::{ClientId, JobEnd, JobId, JobState, LeaseId};
 use super::coverage::Coverage;
+use super::facts::Submitted;
 use super::places::{Places, Submitter};
-use crate::jobs::{Job, JobKind, JobSpec};
+use crate::jobs::{Job, JobKind};
 use crate::span::{Span, SpanSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-use super::config::MAX_PRIORITY;
 
 /// A job and its coverage.
 #[derive(Clone, Debug)]
@@ -61,6 +60,18 @@ impl Entry {
         }
     }
 
+    /// Returns the entry as it was submitted.
+    pub(super) fn submitted(&self, job: JobId) -> Submitted {
+        Submitted {
+            job,
+            at: self.submitted,
+            key: self.key,
+            submitter: self.submitter,
+            priority: self.priority,
+            spec: self.job.spec().clone(),
+        }
+    }
+
     pub(super) fn kind(&self) -> JobKind {
         self.job.spec().kind()
     }
@@ -82,24 +93,29 @@ pub(super) struct JobTable {
 }
 
 impl JobTable {
-    pub(super) fn insert(
-        &mut self,
-        now: Duration,
-        key: u128,
-        spec: JobSpec,
-        priority: u32,
-        submitter: Submitter,
-    ) -> JobId {
+    /// Returns the last number that is used.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Counts all numbers up to `last` as used.
+    pub(super) fn skip_to(&mut self, last: u64) {
+        self.last = self.last.max(last);
+    }
+
+    /// Enters a job, whose number and key are new.
+    pub(super) fn insert(&mut self, submitted: Submitted) {
+        let Submitted { job: id, at, key, submitter, priority, spec } = submitted;
+        debug_assert!(id.0 > self.last && !self.keys.contains_key(&key), "job {id} is not new");
         self.places.begin(submitter);
-        self.last += 1;
-        let id = JobId(self.last);
+        self.skip_to(id.0);
         let coverage = Coverage::new(spec.whole());
         let entry = Entry {
             job: Job::new(spec),
             key,
             submitter,
-            priority: priority.clamp(1, MAX_PRIORITY),
-            submitted: now,
+            priority,
+            submitted: at,
             ended: None,
             coverage,
             short: SpanSet::new(),
@@ -114,7 +130,16 @@ impl JobTable {
         self.keys.insert(key, id);
         self.active.insert(id);
         self.requeue(id);
-        id
+    }
+
+    /// Returns the jobs that have ended, each submitter's in the order of their ends. The server's
+    /// own come first; nothing depends on their order.
+    pub(super) fn ended(&self) -> impl Iterator<Item = (JobId, &Entry)> {
+        let own = |&(_, entry): &(JobId, &Entry)| {
+            entry.submitter == Submitter::Server && entry.ended.is_some()
+        };
+        let others = self.places.ended().filter_map(|id| Some((id, self.find(id)?)));
+        self.iter().filter(own).chain(others)
     }
 
     pub(super) fn by_key(&self, key: u128) -> Option<JobId> {

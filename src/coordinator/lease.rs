@@ -80,12 +80,17 @@ pub(super) struct LeaseTable {
 }
 
 impl LeaseTable {
-    /// An empty table whose epochs come after `epoch`.
-    pub(super) fn after(epoch: u64) -> Self {
-        Self { last_epoch: epoch, ..Self::default() }
+    /// Returns the token of the last grant.
+    pub(super) fn last_epoch(&self) -> u64 {
+        self.last_epoch
     }
 
-    /// The token for the next grant.
+    /// Counts all tokens up to `epoch` as used.
+    pub(super) fn skip_to(&mut self, epoch: u64) {
+        self.last_epoch = self.last_epoch.max(epoch);
+    }
+
+    /// Returns the token for the next grant.
     pub(super) fn next_epoch(&mut self) -> Epoch {
         self.last_epoch += 1;
         Epoch(self.last_epoch)
@@ -154,7 +159,7 @@ impl Coordinator {
     pub(super) fn revoke(&mut self, id: LeaseId) {
         if let Some(lease) = self.close(id) {
             let (client, epoch) = (lease.client, lease.epoch);
-            self.events.push_back(Event::Revoked { client, lease: id, epoch });
+            self.outbox.push(Event::Revoked { client, lease: id, epoch });
         }
     }
 

@@ -1,6 +1,8 @@
 //! Jobs come and go.
 
 use super::api::{ClientId, Event, JobEnd, JobId};
+use super::config::MAX_PRIORITY;
+use super::facts::{Fact, Submitted};
 use super::places::Submitter;
 use super::{Coordinator, Duration};
 use crate::jobs::JobSpec;
@@ -35,7 +37,7 @@ pub enum CancelError {
 
 impl Coordinator {
     /// Takes a job. `key` is chosen at random by the submitter; the same key gives the same job.
-    /// `priority` goes from 1 to [`MAX_PRIORITY`](super::MAX_PRIORITY): a job of priority 2 is
+    /// `priority` goes from 1 to [`MAX_PRIORITY`]: a job of priority 2 is
     /// given twice the time of clients that one of priority 1 gets. `submitter` has a share of the
     /// places for jobs.
     ///
@@ -56,7 +58,11 @@ impl Coordinator {
             let full = self.jobs.active().len() >= self.config.max_jobs;
             return Err(if full { SubmitError::TooMany } else { SubmitError::TooManyOfYours });
         }
-        let id = self.jobs.insert(now, key, spec, priority, submitter);
+        let id = JobId(self.jobs.last() + 1);
+        let priority = priority.clamp(1, MAX_PRIORITY);
+        let submitted = Submitted { job: id, at: now, key, submitter, priority, spec };
+        self.outbox.record(|| Fact::Submitted(submitted.clone()));
+        self.jobs.insert(submitted);
         if self.started {
             self.make_room(now);
             self.jobs.level(id);
@@ -125,6 +131,7 @@ impl Coordinator {
     }
 
     fn end_job(&mut self, now: Duration, job: JobId, end: JobEnd) {
+        self.outbox.record(|| Fact::Ended { job, at: now, end });
         self.jobs.end(now, job, end);
         let workers = self.jobs.find_mut(job).map(|entry| std::mem::take(&mut entry.workers));
         let holders: Vec<ClientId> = workers.into_iter().flatten().collect();
@@ -136,6 +143,6 @@ impl Coordinator {
                 }
             }
         }
-        self.events.push_back(Event::JobEnded { job, end, holders });
+        self.outbox.push(Event::JobEnded { job, end, holders });
     }
 }

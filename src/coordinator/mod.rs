@@ -23,15 +23,19 @@ mod ban;
 mod client;
 mod config;
 mod coverage;
+mod facts;
 mod job_table;
 mod lease;
 mod lifecycle;
+mod outbox;
 mod pace;
 mod places;
 mod random;
 mod report;
+mod restore;
 mod resume;
 mod scheduler;
+mod serial;
 mod status;
 mod tail;
 mod trust;
@@ -42,6 +46,7 @@ pub use api::{
 };
 pub use config::{Config, MAX_FALSE_CLAIMS, MAX_NAME, MAX_PRIORITY};
 pub use coverage::Coverage;
+pub use facts::{Accused, Fact, Numbers, RestoreError, Submitted};
 pub use lifecycle::{CancelError, SubmitError};
 pub use places::Submitter;
 pub use status::{ClientStatus, JobStatus, Totals};
@@ -52,6 +57,7 @@ use client::{Client, ClientTable, Rates};
 use config::MOST_LIARS;
 use job_table::JobTable;
 use lease::LeaseTable;
+use outbox::Outbox;
 use random::Random;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -87,8 +93,10 @@ pub struct Coordinator {
     /// Nonces that these are expected to take.
     audit_backlog: u128,
     last_audit: u64,
-    events: VecDeque<Event>,
+    outbox: Outbox,
     started: bool,
+    /// Numbers that a coordinator restored from the facts so far would not give out.
+    numbers: Numbers,
 }
 
 /// What all clients do together.
@@ -120,13 +128,22 @@ impl Coordinator {
     /// A coordinator without clients or jobs; `key` decides what is audited, so it must come from
     /// the system's randomness.
     pub fn new(config: Config, key: [u8; 32]) -> Self {
+        let mut new = Self::empty(config, key);
+        // Tokens of a coordinator that ran here before are not those of this one.
+        new.leases.skip_to(new.instance >> 24);
+        new.reserve_numbers();
+        new
+    }
+
+    /// Returns a coordinator of which nothing is recorded.
+    fn empty(config: Config, key: [u8; 32]) -> Self {
         let mut random = Random::new(key);
         let instance = random.next();
         Self {
+            outbox: Outbox::new(config.facts),
             config,
             instance,
-            // Tokens of a coordinator that ran here before are not those of this one.
-            leases: LeaseTable::after(instance >> 24),
+            leases: LeaseTable::default(),
             random,
             clients: ClientTable::default(),
             jobs: JobTable::default(),
@@ -140,8 +157,8 @@ impl Coordinator {
             audits: BTreeMap::new(),
             audit_backlog: 0,
             last_audit: 0,
-            events: VecDeque::new(),
             started: false,
+            numbers: Numbers::default(),
         }
     }
 
@@ -158,7 +175,14 @@ impl Coordinator {
 
     /// The next event that a driver has not seen.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.outbox.next_event()
+    }
+
+    /// Returns the next fact that the driver has not taken; none unless [`Config::facts`] is set.
+    /// Such a driver takes them after every call, as it does with events, and stores them before it
+    /// sends the answer.
+    pub fn poll_fact(&mut self) -> Option<Fact> {
+        self.outbox.next_fact()
     }
 
     /// When [`Coordinator::expire`] should be called next. May be early, never late.
@@ -186,12 +210,14 @@ impl Coordinator {
         }
         let client = Client::new(now, join);
         let id = self.clients.insert(client);
+        self.reserve_numbers();
         self.timers.insert((now, id));
         self.set_timer(id);
-        self.events.push_back(Event::Joined(id));
+        self.outbox.push(Event::Joined(id));
         if !self.started && self.clients.len() >= self.config.min_clients {
             self.started = true;
-            self.events.push_back(Event::Started);
+            self.outbox.push(Event::Started);
+            self.outbox.record(|| Fact::Started);
             self.wake_all();
         }
         Ok(Joined { client: id, resumed: false, held: Vec::new() })
@@ -257,12 +283,10 @@ impl Coordinator {
     /// Forgets those that lied first, where there are too many to remember: they come back under
     /// another name anyway.
     fn forget_liars(&mut self) {
-        while self.liars.len() > MOST_LIARS {
-            let oldest = self.liars.pop_front();
-            let standing = |id| self.clients.find(id).map(Client::check_standing);
-            if let Some(id) = oldest.filter(|&id| standing(id).is_some_and(|s| s.is_err())) {
-                self.remove_client(id, Departure::Silent);
-            }
+        while self.liars.len() > MOST_LIARS
+            && let Some(&oldest) = self.liars.front()
+        {
+            self.remove_client(oldest, Departure::Silent);
         }
     }
 
@@ -301,7 +325,7 @@ impl Coordinator {
 
     fn wake(&mut self, client: ClientId) {
         self.unpark(client);
-        self.events.push_back(Event::Wake(client));
+        self.outbox.push(Event::Wake(client));
     }
 
     /// Enters a client among those that wait; one that asks again keeps its place.
@@ -334,9 +358,13 @@ impl Coordinator {
         self.unpark(id);
         self.unprove(id);
         if let Some(client) = self.clients.remove(id) {
+            if client.check_standing().is_err() {
+                self.liars.retain(|&liar| liar != id);
+                self.outbox.record(|| Fact::Forgotten { client: id });
+            }
             self.timers.remove(&(client.timer, id));
             client.holding.map(|since| self.holders.remove(&(since, id)));
-            self.events.push_back(Event::Left(id, why));
+            self.outbox.push(Event::Left(id, why));
         }
     }
 

@@ -2,10 +2,11 @@
 
 use super::api::{ClientId, Event, JobId, LeaseId, LeaseState, Refusal, Report, Verdict};
 use super::client::Work;
+use super::facts::Fact;
 use super::scheduler::seconds;
 use super::trust::{Reason, Standing};
 use super::{Coordinator, Duration, Span};
-use crate::jobs::{Checked, Claim, Fault, JobKind, MAX_HITS, Outcome};
+use crate::jobs::{Checked, Claim, Fault, JobKind, MAX_HITS, Outcome, Solution};
 
 impl Coordinator {
     /// A client reports progress on a lease, or its end. Repeated and late reports count nothing
@@ -65,7 +66,7 @@ impl Coordinator {
         let claim = entry.job.claim_seed(seed, client.0);
         match &claim {
             Claim::New(solution) => {
-                self.events.push_back(Event::Solution(job, solution.clone()));
+                self.note_solution(job, solution.clone());
                 self.end_if_finished(now, job);
             }
             Claim::False => self.note_false_claim(client),
@@ -108,7 +109,7 @@ impl Coordinator {
             match entry.job.claim(nonce, client.0) {
                 Claim::New(solution) => {
                     solutions += 1;
-                    self.events.push_back(Event::Solution(job, solution));
+                    self.note_solution(job, solution);
                 }
                 Claim::Known => {}
                 Claim::False => {
@@ -118,6 +119,16 @@ impl Coordinator {
             }
         }
         (solutions, false_hits)
+    }
+
+    fn note_solution(&mut self, job: JobId, solution: Solution) {
+        self.outbox.record(|| Fact::Solution {
+            job,
+            client: ClientId(solution.client),
+            nonce: solution.nonce,
+            seed: solution.seed.clone(),
+        });
+        self.outbox.push(Event::Solution(job, solution));
     }
 
     fn is_held(&self, client: ClientId, report: &Report) -> bool {
@@ -213,9 +224,6 @@ impl Coordinator {
             }
         };
         let proved = shares.map_or(units, |shares| shares as f64 * per_share);
-        if shares.is_none() {
-            entry.job.fold(&report.outcome);
-        }
         let credible = shares.is_none() || lease.evidence.is_credible();
         let work = Work { job: report.job, kind, unit_cost, claimed: units, proved };
         self.renew(now, client, report.lease, &work);
@@ -229,18 +237,30 @@ impl Coordinator {
             return 0;
         }
         if credible {
-            self.confirm(client, report.lease);
+            self.confirm(client, report.lease, &report.outcome);
         }
         span.len()
     }
 
-    /// Confirms all that is claimed of a lease.
-    fn confirm(&mut self, client: ClientId, id: LeaseId) {
+    /// Confirms all that is claimed of a lease, which is what `outcome` is about where outcomes do
+    /// not divide.
+    fn confirm(&mut self, client: ClientId, id: LeaseId, outcome: &Outcome) {
         let Some(lease) = self.leases.find_mut(id) else { return };
         let Some(entry) = self.jobs.find_mut(lease.job) else { return };
-        let new = entry.coverage.confirm(lease.claimed());
+        let span = lease.claimed();
+        let new = entry.coverage.confirm(span);
+        let folds = !entry.job.spec().outcome_divides();
+        if folds {
+            debug_assert_eq!(new, span.len(), "folded twice");
+            entry.job.fold(outcome);
+        }
         lease.confirmed = lease.done;
         let (job, late) = (lease.job, lease.late);
+        self.outbox.record(|| Fact::Confirmed {
+            job,
+            span,
+            outcome: folds.then(|| outcome.clone()),
+        });
         if let Some(known) = self.clients.find_mut(client) {
             known.units = known.units.saturating_add(new);
         }
@@ -319,14 +339,18 @@ impl Coordinator {
         if known.check_standing().is_ok() {
             self.liars.push_back(client);
         }
-        for (job, span) in known.trust.lower(standing) {
+        let doubtful = known.trust.lower(standing);
+        let accusation = self.accusation(client);
+        accusation.into_iter().for_each(|fact| self.outbox.record(|| fact));
+        for (job, span) in doubtful {
             if let Some(entry) = self.jobs.find_mut(job).filter(|entry| entry.ended.is_none()) {
                 entry.coverage.undo(span);
+                self.outbox.record(|| Fact::Returned { job, span });
             }
             self.offer(job, span);
         }
         self.unpark(client);
-        self.events.push_back(match standing {
+        self.outbox.push(match standing {
             Standing::Banned(reason) => Event::Banned(client, reason),
             Standing::Distrusted(reason) => Event::Distrusted(client, reason),
             Standing::Good => return,

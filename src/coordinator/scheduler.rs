@@ -159,6 +159,7 @@ impl Coordinator {
         span: Span,
     ) -> LeaseId {
         let epoch = self.leases.next_epoch();
+        self.reserve_numbers();
         let suspect = self.clients.find(client).is_some_and(|known| known.suspect);
         let short = self.jobs.find_mut(job).map(|entry| entry.short.remove(span));
         let again = short.is_some_and(|units| units > 0);

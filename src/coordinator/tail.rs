@@ -150,7 +150,7 @@ impl Coordinator {
         (lease.end, lease.due) = (end, due);
         let paid_back = saved.min(lease.charged);
         lease.charged -= paid_back;
-        self.events.push_back(Event::Trimmed { client, lease: id, epoch: lease.epoch, end });
+        self.outbox.push(Event::Trimmed { client, lease: id, epoch: lease.epoch, end });
         self.jobs.settle(job, paid_back, Duration::ZERO);
     }
 

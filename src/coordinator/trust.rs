@@ -58,6 +58,7 @@ use std::fmt;
 use super::api::JobId;
 use super::config::{Config, DOUBTFUL_LEASES, MAX_FALSE_CLAIMS};
 use crate::span::Span;
+use serde::{Deserialize, Serialize};
 
 /// Part of a claim that must have been searched for it to be confirmed; see the module's text.
 const SEARCHED: f64 = 0.75;
@@ -95,7 +96,8 @@ impl Evidence {
 }
 
 /// Why a client is not trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Far fewer shares than the spans it claims must hold.
     TooFewShares,
@@ -122,7 +124,8 @@ impl fmt::Display for Reason {
 }
 
 /// How far a client is trusted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Nothing is known against it.
     #[default]

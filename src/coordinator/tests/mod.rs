@@ -7,6 +7,7 @@ mod hostile;
 mod invariants;
 mod jobs;
 mod leases;
+mod restore;
 mod sim;
 mod trust;
 
