@@ -8,7 +8,9 @@ mod limits;
 mod plaintext;
 mod programs;
 mod relay;
+mod requests;
 mod roles;
+mod stops;
 
 use seedrush::backend::{Backend, BackendError, Control};
 use seedrush::coordinator::{Config, Coordinator, JobId};

@@ -199,3 +199,42 @@ async fn our_client_works_for_an_old_server() {
     let ending = timeout(GUARD, client).await.unwrap().unwrap();
     assert_eq!(ending, plaintext::Ending::Finished { winner: Some(3), client: 3 });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_another_protocol_is_told_from_one_that_is_not_there() {
+    for (words, why) in [
+        ("", "not started with --classic"),
+        ("HTTP/1.1 400 Bad Request\r\n", "it said \"HTTP/1.1 400"),
+        ("7,99,ab", "it said \"7,99,ab\""),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [listener.local_addr().unwrap()];
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(words.as_bytes()).await.unwrap();
+        });
+        let backend = Arc::new(Scan { pause: Duration::ZERO });
+        let running = plaintext::run(
+            &addresses,
+            Transport::Tcp,
+            backend.clone(),
+            std::future::pending(),
+            |_, _, _| {},
+        );
+        let ending = timeout(GUARD, running).await.unwrap();
+        assert!(
+            matches!(&ending, plaintext::Ending::OtherProtocol(text) if text.contains(why)),
+            "{words:?}: {ending:?}"
+        );
+        serving.await.unwrap();
+        let running = plaintext::run(
+            &addresses,
+            Transport::Tcp,
+            backend,
+            std::future::pending(),
+            |_, _, _| {},
+        );
+        let ending = timeout(GUARD, running).await.unwrap();
+        assert!(matches!(ending, plaintext::Ending::Unreachable(_)), "{ending:?}");
+    }
+}

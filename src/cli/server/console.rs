@@ -2,13 +2,13 @@
 
 use super::classic::ClassicLog;
 use super::output::Output;
-use crate::cli::{Exit, json, text};
+use crate::cli::{json, text};
 use crate::coordinator::{ClientId, JobEnd, JobId};
 use crate::jobs::{JobSpec, Solution};
 use crate::net::server::{ServerEvent, Service};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +45,7 @@ impl Console {
         match self.format {
             _ if self.quiet => {}
             Format::Plain => self.out.say(words.to_owned()),
-            Format::Stamped => {
-                let now = humantime::format_rfc3339_seconds(SystemTime::now());
-                self.out.say(format!("{now} {words}"));
-            }
+            Format::Stamped => self.out.say(text::stamped(words)),
             Format::Json => {}
         }
     }
@@ -165,14 +162,15 @@ impl Console {
     }
 
     /// Prints the last line of `--json`.
-    pub(super) fn result(&self, exit: Exit) {
+    pub(super) fn result(&self, interrupted: bool) {
         if self.format != Format::Json {
             return;
         }
         let main = self.service.main_job();
         let status = self.service.with(|coordinator, _| coordinator.job(main?));
         let fields = json!({
-            "exit": exit.code(),
+            "program": "server",
+            "interrupted": interrupted,
             "solutions": status.as_ref().map(|status| status.solutions),
             "confirmed": status.as_ref().map(|status| json::integer(status.confirmed)),
         });

@@ -230,7 +230,7 @@ fn conclude(
     if matches!(ending, Ending::Over(_)) {
         let found = found.is_some_and(|status| status.solutions > 0);
         let exit = if found { Exit::Done } else { Exit::NoResult };
-        console.result(exit);
+        console.result(false);
         return Ok(exit);
     }
     let message = match Saved::of(&console.service) {
@@ -253,7 +253,7 @@ fn conclude(
     };
     // A user whose output goes to a file wants to see it too.
     match console.format {
-        Format::Json => console.out.keep(json::error(Exit::Interrupted, "stopped")),
+        Format::Json => console.result(true),
         Format::Plain => {}
         Format::Stamped => tell!("{message}"),
     }

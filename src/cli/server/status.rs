@@ -37,6 +37,9 @@ pub(super) async fn refresh(console: Console, shown: Shown, verbose: bool, quit:
     let mut reports = Due::new(verbose.then_some(REPORT), now);
     let mut lines = Due::new(shown.interval(), now);
     let mut keys = if shown == Shown::Line { Keys::open() } else { None };
+    if keys.is_some() {
+        console.log("keys: s clients, q quit");
+    }
     let mut tick = tokio::time::interval(TICK);
     loop {
         tick.tick().await;
@@ -155,7 +158,7 @@ fn outlook(status: &JobStatus, rate: f64) -> String {
         wanted: search.wanted() as usize,
         left: None,
     };
-    format!(" · {} tested · {outlook}", text::amount(status.confirmed as f64))
+    format!(" · {outlook}")
 }
 
 fn header() -> String {
@@ -170,7 +173,7 @@ fn row(client: &ClientStatus, now: Duration, format: Format) -> String {
         (true, false) if rate > 0 => "works",
         (true, false) => "idle",
     };
-    let rate = text::rate(rate as f64);
+    let rate = if rate > 0 { text::rate(rate as f64) } else { "-".into() };
     if format == Format::Plain {
         // Columns on a terminal; longer names go.
         let name: String = client.name.chars().take(19).collect();

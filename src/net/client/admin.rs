@@ -23,7 +23,7 @@ pub enum AdminError {
     #[error("{0}")]
     Refused(String),
     /// The server was not there.
-    #[error("the server is out of reach: {0}")]
+    #[error("the server is unreachable: {0}")]
     Unreachable(String),
     /// Another server is there now.
     #[error("the server was started anew, and with it the job is gone: submit it again")]

@@ -19,6 +19,9 @@ use tokio::time::timeout;
 /// How often a client says how far it is. The old server waits for it.
 const SPEAK: Duration = Duration::from_millis(500);
 
+/// Characters of a stranger's words that an error quotes.
+const LONGEST_QUOTE: usize = 60;
+
 /// How an old server's search ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -29,9 +32,11 @@ pub enum Ending {
         /// This client's id.
         client: u64,
     },
-    /// It was not there, or something else was.
+    /// Nothing listens there, or the network failed.
     Unreachable(String),
-    /// Someone said stop.
+    /// Something listens there that does not speak this protocol.
+    OtherProtocol(String),
+    /// Someone asked this client to stop.
     Stopped,
 }
 
@@ -68,7 +73,7 @@ async fn converse(
         return Ok(Ending::Finished { winner, client: parsed.map_or(0, |(client, _)| client) });
     }
     let Some((client, puzzle)) = parsed else {
-        return Ok(Ending::Unreachable(format!("no problem of the classic protocol: {segment:?}")));
+        return Ok(other_protocol(&segment));
     };
     show(client, &puzzle, 0);
     let space = SeedSpace::new(&puzzle, Layout::Counting).map_err(io::Error::other)?;
@@ -83,6 +88,17 @@ async fn converse(
     // The search ends within milliseconds, and its failure with it.
     let _ = search.await;
     ending
+}
+
+/// Says why what came is no problem of this protocol.
+fn other_protocol(segment: &str) -> Ending {
+    Ending::OtherProtocol(if segment.is_empty() {
+        "the server hung up without a word: it was stopped, or it was not started with --classic"
+            .into()
+    } else {
+        let heard: String = segment.chars().take(LONGEST_QUOTE).collect();
+        format!("this is no server of the plain-text protocol: it said {heard:?}")
+    })
 }
 
 /// What carries the lines.
