@@ -238,10 +238,10 @@ async fn classic_until_over(
                 let for_ever = std::future::pending();
                 plaintext::run(&addresses, transport, backend, for_ever, show).await
             }
-            Err(why) => plaintext::Ending::Unreachable(why),
+            Err(why) => plaintext::PlaintextEnding::Unreachable(why),
         };
         match ending {
-            plaintext::Ending::Finished { winner, client } => {
+            plaintext::PlaintextEnding::Finished { winner, client } => {
                 console.bar.finish_and_clear();
                 match winner {
                     Some(winner) if winner == client => say!("you won"),
@@ -250,12 +250,12 @@ async fn classic_until_over(
                 }
                 return ExitCode::SUCCESS;
             }
-            plaintext::Ending::Stopped => return ExitCode::from(INTERRUPTED),
-            plaintext::Ending::Unreachable(why) if Instant::now() >= until => {
+            plaintext::PlaintextEnding::Stopped => return ExitCode::from(INTERRUPTED),
+            plaintext::PlaintextEnding::Unreachable(why) if Instant::now() >= until => {
                 eprintln!("error: the server is out of reach: {why}");
                 return ExitCode::from(UNREACHABLE);
             }
-            plaintext::Ending::Unreachable(_) => tokio::time::sleep(CLASSIC_PAUSE).await,
+            plaintext::PlaintextEnding::Unreachable(_) => tokio::time::sleep(CLASSIC_PAUSE).await,
         }
     }
 }

@@ -131,7 +131,7 @@ async fn a_server_audits_on_its_backend() {
     });
     let _client = client(server.address, Transport::Tcp, Duration::from_millis(1));
     server.until(|_| auditor.0.load(Ordering::Relaxed) > 0).await;
-    let standing = server.service.with(|coordinator, _| coordinator.clients()[0].standing);
+    let standing = server.service.read(|coordinator| coordinator.clients()[0].standing);
     assert_eq!(standing, Standing::Good);
     server.stopped().await;
 }

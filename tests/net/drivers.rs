@@ -11,7 +11,9 @@ async fn clients_solve(transport: Transport, clients: usize, bits: u32) {
     let server = Running::start(config, Some(search(bits, "A7C02215FC")));
     let service = server.service.clone();
     let all: Vec<_> = (0..clients).map(|_| client(server.address, transport, FAST)).collect();
-    let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
+    let ServerEnding::Over(over) = server.ended().await else {
+        panic!("the server was not stopped")
+    };
     assert_eq!(over.end, Some(JobEnd::Finished));
     assert!(puzzle(bits, "A7C02215FC").is_solved_by(&over.seed), "{}", over.seed);
     let mut ids = Vec::new();
@@ -77,7 +79,7 @@ async fn jobs_are_submitted_listed_and_cancelled_over_either() {
         assert_eq!((clients[0].name.as_str(), clients[0].standing.as_str()), ("test", "good"));
         assert!(clients[0].done >= 1e6 && clients[0].connected);
 
-        assert_eq!(server.stopped().await, Ending::Stopped);
+        assert_eq!(server.stopped().await, ServerEnding::Stopped);
         let client::Ending::Over(over, 1) = end_of(worker).await else { panic!("not told") };
         assert_eq!(over.end, None);
     }
@@ -161,7 +163,7 @@ async fn a_string_of_ten_thousand_digits_reaches_clients_by_datagram() {
     });
     assert_eq!(timeout(GUARD, jobs.recv()).await.unwrap().as_ref(), Some(&string));
     assert!(matches!(end_of(worker).await, client::Ending::Over(_, 1)));
-    assert!(matches!(server.ended().await, Ending::Over(_)));
+    assert!(matches!(server.ended().await, ServerEnding::Over(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

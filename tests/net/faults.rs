@@ -19,7 +19,9 @@ async fn a_search_over_a_lossy_network_has_the_same_answer() {
     let service = server.service.clone();
     let pause = Duration::from_micros(200);
     let clients: Vec<_> = (0..2).map(|_| client(relay.address, Transport::Udp, pause)).collect();
-    let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
+    let ServerEnding::Over(over) = server.ended().await else {
+        panic!("the server was not stopped")
+    };
     assert_eq!(over.end, Some(JobEnd::Finished));
     assert!(puzzle(16, "A7C02215FC").is_solved_by(&over.seed));
     check_coverage(&service, 1);
@@ -43,7 +45,7 @@ async fn a_sum_over_a_lossy_network_counts_nothing_twice() {
     let job = admin.submit(work, 1).await.unwrap();
     let line = timeout(GUARD, admin.wait(job, |_| {})).await.unwrap().unwrap();
     assert_eq!((line.state, line.result), (State::Finished, sum_up_to(last)));
-    assert_eq!(server.service.with(|coordinator, _| coordinator.jobs().len()), 1);
+    assert_eq!(server.service.read(|coordinator| coordinator.jobs().len()), 1);
     check_coverage(&server.service, job.0);
     server.stopped().await;
     for client in clients {
@@ -68,7 +70,7 @@ async fn a_client_searches_on_without_its_server_and_delivers_afterwards() {
     server.until(|coordinator| units(coordinator) > 0).await;
     relay.cut();
     server.until(|coordinator| !coordinator.clients()[0].connected).await;
-    let before = server.service.with(|coordinator, _| units(coordinator));
+    let before = server.service.read(|coordinator| units(coordinator));
     // While the server is away the client goes on with what it holds.
     let waiting = async {
         while *tested.lock().unwrap() <= u64::try_from(before).unwrap() {
@@ -76,12 +78,12 @@ async fn a_client_searches_on_without_its_server_and_delivers_afterwards() {
         }
     };
     timeout(GUARD, waiting).await.unwrap();
-    assert_eq!(server.service.with(|coordinator, _| units(coordinator)), before);
+    assert_eq!(server.service.read(|coordinator| units(coordinator)), before);
     relay.mend();
     server.until(|coordinator| units(coordinator) > before).await;
-    assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 1);
+    assert_eq!(server.service.read(|coordinator| coordinator.totals().clients), 1);
     check_coverage(&server.service, 1);
-    assert_eq!(server.stopped().await, Ending::Stopped);
+    assert_eq!(server.stopped().await, ServerEnding::Stopped);
     assert!(matches!(end_of(worker).await, client::Ending::Over(_, 1)));
 }
 
@@ -116,7 +118,9 @@ async fn a_new_server_at_the_old_address_gets_the_clients() {
     let server = Server::new(quick(), Some(listener), None).with_job(search(10, "cd")).unwrap();
     let running = tokio::spawn(server.run(std::future::pending(), |_| {}));
     relay.mend();
-    let Ending::Over(over) = timeout(GUARD, running).await.unwrap().unwrap() else { panic!() };
+    let ServerEnding::Over(over) = timeout(GUARD, running).await.unwrap().unwrap() else {
+        panic!()
+    };
     assert!(puzzle(10, "cd").is_solved_by(&over.seed));
     assert_eq!(end_of(worker).await, client::Ending::Over(over, 1));
 }
@@ -140,12 +144,12 @@ async fn what_was_found_for_an_old_server_is_not_claimed_of_a_new_one() {
     tokio::spawn(server.run(std::future::pending(), |_| {}));
     relay.mend();
     let worked = async {
-        while !service.with(|c, _| c.clients().first().is_some_and(|client| client.units > 0)) {
+        while !service.read(|c| c.clients().first().is_some_and(|client| client.units > 0)) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     timeout(GUARD, worked).await.unwrap();
-    let client = service.with(|coordinator, _| coordinator.clients().remove(0));
+    let client = service.read(|coordinator| coordinator.clients().remove(0));
     assert_eq!(client.false_claims, 0, "{client:?}");
     worker.abort();
 }

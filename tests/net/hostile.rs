@@ -123,7 +123,9 @@ fn everything_of(grant: &Grant) -> Progress {
 async fn still_serves(server: Running) {
     let honest = client(server.address, Transport::Auto, Duration::ZERO);
     let service = server.service.clone();
-    let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
+    let ServerEnding::Over(over) = server.ended().await else {
+        panic!("the server was not stopped")
+    };
     assert!(puzzle(12, "A7C02215FC").is_solved_by(&over.seed));
     assert!(matches!(end_of(honest).await, client::Ending::Over(_, _)));
     check_coverage(&service, 1);
@@ -146,7 +148,7 @@ async fn bytes_that_are_no_messages_end_the_connection_and_nothing_else() {
         assert_eq!(refused.reason, Reason::Malformed);
         assert_eq!(raw.receive().await, None);
     }
-    assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 0);
+    assert_eq!(server.service.read(|coordinator| coordinator.totals().clients), 0);
     still_serves(server).await;
 }
 
@@ -163,7 +165,7 @@ async fn frames_too_large_cut_short_or_silent_hurt_nobody() {
     for _ in 0..1000 {
         silent.push(TcpStream::connect(server.address).await.unwrap());
     }
-    assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 0);
+    assert_eq!(server.service.read(|coordinator| coordinator.totals().clients), 0);
     still_serves(server).await;
     drop((cut, silent));
 }
@@ -205,7 +207,7 @@ async fn leases_of_others_forged_and_repeated_change_no_coverage() {
     let mut owner = Raw::joined(server.address, 1).await;
     let mut thief = Raw::joined(server.address, 2).await;
     let grant = owner.lease().await;
-    let done = || server.service.with(|c, _| c.job(JobId(1)).unwrap().confirmed);
+    let done = || server.service.read(|c| c.job(JobId(1)).unwrap().confirmed);
     // Another's lease, another epoch, another number, another job.
     let stolen = everything_of(&grant);
     assert_eq!(thief.report(stolen.clone()).await.lease, None);
@@ -259,7 +261,7 @@ async fn a_client_that_claims_work_it_did_not_do_is_found_out() {
     let mut liar = Raw::joined(server.address, 1).await;
     let refusal = lie_until_refused(&mut liar).await;
     assert_eq!(refusal.reason, Reason::Banned);
-    let (done, standing) = server.service.with(|coordinator, _| {
+    let (done, standing) = server.service.read(|coordinator| {
         let standing = coordinator.clients()[0].standing;
         (coordinator.job(JobId(1)).unwrap().confirmed, format!("{standing:?}"))
     });
@@ -333,12 +335,12 @@ async fn liars_do_not_lock_their_neighbours_out() {
     newcomer.lease().await;
     let suspects: Vec<bool> = server
         .service
-        .with(|coordinator, _| coordinator.clients().iter().map(|client| client.suspect).collect());
+        .read(|coordinator| coordinator.clients().iter().map(|client| client.suspect).collect());
     assert_eq!(suspects, [false, false, true, true, true, true]);
     // Who was here before stays what it was, also when it comes back.
     drop(honest);
     Raw::joined(server.address, 100).await.lease().await;
-    assert!(!server.service.with(|coordinator, _| coordinator.clients()[0].suspect));
+    assert!(!server.service.read(|coordinator| coordinator.clients()[0].suspect));
     server.stopped().await;
 }
 
@@ -421,7 +423,7 @@ async fn unproven_addresses_get_nothing_larger_than_they_sent() {
     for noise in [&[0xff; 60][..], &[], &[0; 1200], b"hello there"] {
         assert_eq!(answer_to(&socket, noise).await, None);
     }
-    assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 0);
+    assert_eq!(server.service.read(|coordinator| coordinator.totals().clients), 0);
     still_serves(server).await;
 }
 
@@ -468,7 +470,7 @@ async fn datagrams_repeated_or_from_elsewhere_do_nothing_twice() {
         let answer = Reply::decode(&reply).unwrap().answer;
         assert!(matches!(answer, Some(Answer::Challenge(_))), "{answer:?}");
     }
-    let totals = server.service.with(|coordinator, _| coordinator.totals());
+    let totals = server.service.read(|coordinator| coordinator.totals());
     assert_eq!((totals.clients, totals.leases), (1, 1));
     answer_to(&socket, &request(5, session, &proof, Call::Goodbye).encode(0)).await.unwrap();
     still_serves(server).await;

@@ -15,7 +15,8 @@ use seedrush::coordinator::{Config, Coordinator, JobId};
 use seedrush::jobs::{JobSpec, Md5Search};
 use seedrush::net::client::link::{Route, Target, Transport};
 use seedrush::net::client::{self, ClientConfig, ClientEvent};
-use seedrush::net::server::{Ending, Server, ServerEvent, Service, bind, listen};
+use seedrush::net::listener::{Server, ServerEnding, bind, listen};
+use seedrush::net::server::{ServerEvent, Service};
 
 use seedrush::span::{Span, SpanSet};
 use seedrush::{Difficulty, Encoding, Layout, Puzzle};
@@ -97,7 +98,7 @@ struct Running {
     service: Arc<Service>,
     events: Arc<Mutex<Vec<String>>>,
     stop: Option<oneshot::Sender<()>>,
-    ending: JoinHandle<Ending>,
+    ending: JoinHandle<ServerEnding>,
 }
 
 impl Running {
@@ -130,13 +131,13 @@ impl Running {
         Self { address, service, events, stop: Some(stop), ending }
     }
 
-    async fn ended(self) -> Ending {
+    async fn ended(self) -> ServerEnding {
         // Kept: dropping it would be no word to stop.
         let _stop = self.stop;
         timeout(GUARD, self.ending).await.unwrap().unwrap()
     }
 
-    async fn stopped(mut self) -> Ending {
+    async fn stopped(mut self) -> ServerEnding {
         self.stop.take().unwrap().send(()).unwrap();
         self.ended().await
     }
@@ -144,7 +145,7 @@ impl Running {
     /// Waits until something is true of the coordinator.
     async fn until(&self, what: impl Fn(&Coordinator) -> bool) {
         let waiting = async {
-            while !self.service.with(|coordinator, _| what(coordinator)) {
+            while !self.service.read(|coordinator| what(coordinator)) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -158,7 +159,7 @@ impl Running {
 
 /// Confirmed, claimed, leased and free are the whole, and nothing is in two of them.
 fn check_coverage(service: &Service, job: u64) {
-    let (whole, coverage) = service.with(|coordinator, _| {
+    let (whole, coverage) = service.read(|coordinator| {
         let job = JobId(job);
         (coordinator.job(job).unwrap().spec.whole(), coordinator.coverage(job).unwrap())
     });

@@ -4,7 +4,8 @@ use super::output::Output;
 use crate::cli::{INTERRUPTED, text};
 use crate::coordinator::{JobEnd, JobId};
 use crate::jobs::Solution;
-use crate::net::server::{Ending, ServerEvent, Service};
+use crate::net::listener::ServerEnding;
+use crate::net::server::{ServerEvent, Service};
 use crate::puzzle::Puzzle;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::process::ExitCode;
@@ -58,9 +59,9 @@ impl Console {
     /// What clients have said of their work.
     fn report(&self) {
         let few = |clients: usize| (1..=REPORTED_CLIENTS).contains(&clients);
-        let clients = self.service.with(|coordinator, _| {
-            few(coordinator.totals().clients).then(|| coordinator.clients())
-        });
+        let clients = self
+            .service
+            .read(|coordinator| few(coordinator.totals().clients).then(|| coordinator.clients()));
         for client in clients.into_iter().flatten().filter(|client| client.claimed_rate > 0) {
             let (rate, tested) =
                 (text::rate(client.claimed_rate as f64), text::count(client.units));
@@ -77,9 +78,9 @@ impl Console {
 
     fn status(&self) -> String {
         let main = self.service.main_job();
-        let (totals, status) = self.service.with(|coordinator, _| {
-            (coordinator.totals(), main.and_then(|job| coordinator.job(job)))
-        });
+        let (totals, status) = self
+            .service
+            .read(|coordinator| (coordinator.totals(), main.and_then(|job| coordinator.job(job))));
         let rate = text::rate(totals.search_rate as f64);
         let mut line = format!("{} clients · {rate}", totals.clients);
         match status {
@@ -110,6 +111,7 @@ impl Console {
                 format!("client {client} gets no more work: {reason}")
             }
             ServerEvent::Said(client, line) => format!("client {client}: {line}"),
+            ServerEvent::Missed(events) => format!("({events} events are missing here)"),
         };
         self.say(&line);
     }
@@ -124,7 +126,11 @@ fn ending_words(end: JobEnd) -> &'static str {
 }
 
 /// Says the last words, and how the program ends. Waits for who reads them, if anyone does.
-pub(super) fn conclude(console: &Console, puzzle: Option<&Puzzle>, ending: &Ending) -> ExitCode {
+pub(super) fn conclude(
+    console: &Console,
+    puzzle: Option<&Puzzle>,
+    ending: &ServerEnding,
+) -> ExitCode {
     let code = last_words(&console.service, &console.out, puzzle, ending);
     console.out.end();
     code
@@ -134,24 +140,24 @@ fn last_words(
     service: &Service,
     out: &Output,
     puzzle: Option<&Puzzle>,
-    ending: &Ending,
+    ending: &ServerEnding,
 ) -> ExitCode {
     let Some((puzzle, job)) = puzzle.zip(service.main_job()) else {
-        let jobs = service.with(|coordinator, _| coordinator.jobs());
+        let jobs = service.read(|coordinator| coordinator.jobs());
         for job in jobs.into_iter().filter(|job| job.ended.is_none()) {
             say_to!(out, "job {}: {}", job.id, job.spec);
             print_coverage(service, out, job.id);
         }
         return ExitCode::from(INTERRUPTED);
     };
-    let solutions = service.with(|coordinator, _| coordinator.solutions(job, 0, usize::MAX));
+    let solutions = service.read(|coordinator| coordinator.solutions(job, 0, usize::MAX));
     for solution in &solutions {
         print_solution(out, puzzle, solution);
     }
     match ending {
-        Ending::Over(_) if !solutions.is_empty() => ExitCode::SUCCESS,
-        Ending::Over(_) => ExitCode::from(1),
-        Ending::Stopped => {
+        ServerEnding::Over(_) if !solutions.is_empty() => ExitCode::SUCCESS,
+        ServerEnding::Over(_) => ExitCode::from(1),
+        ServerEnding::Stopped => {
             print_coverage(service, out, job);
             ExitCode::from(INTERRUPTED)
         }
@@ -167,7 +173,7 @@ fn print_solution(out: &Output, puzzle: &Puzzle, solution: &Solution) {
 }
 
 fn print_coverage(service: &Service, out: &Output, job: JobId) {
-    let Some(coverage) = service.with(|coordinator, _| coordinator.coverage(job)) else { return };
+    let Some(coverage) = service.read(|coordinator| coordinator.coverage(job)) else { return };
     let leased: u128 = coverage.leased.iter().map(|span| span.len()).sum();
     say_to!(
         out,

@@ -6,7 +6,7 @@
 use super::link::{Link, LinkError};
 use crate::backend::{Backend, BackendError, Control, Hit};
 use crate::jobs::{JobSpec, SumOfSquares};
-use crate::net::PROGRESS;
+use crate::net::limits::PROGRESS;
 use crate::proto::{Answer, Call, Grant, Held, MAX_HITS, Progress, Verdict};
 use crate::span::Span;
 use num_bigint::BigUint;

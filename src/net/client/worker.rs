@@ -7,7 +7,8 @@ use super::lease::{Task, report};
 use super::link::{Link, LinkError, Route, Status};
 use crate::backend::{Backend, BackendError};
 use crate::jobs::{JobKind, JobSpec};
-use crate::net::{FIRST_PAUSE, random_key};
+use crate::net::limits::FIRST_PAUSE;
+use crate::net::random;
 use crate::proto::{
     self, Answer, Call, Grant, Hello, Md5Part, NEWEST_VERSION, Notification, OLDEST_VERSION, Over,
     Reason, Refused, Work,
@@ -83,7 +84,7 @@ pub async fn run(
     let hello = Hello {
         oldest_version: OLDEST_VERSION,
         newest_version: NEWEST_VERSION,
-        key: random_key(),
+        key: random::key(),
         name: proto::cleaned(&config.name, proto::MAX_NAME),
         backend: proto::cleaned(&backend.describe(), proto::MAX_NAME),
         threads: config.threads,
