@@ -18,9 +18,11 @@ const THINNING: usize = if cfg!(debug_assertions) { 4 } else { 1 };
 fn levels() -> Vec<Level> {
     let available = Level::available();
     let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
-    // `gpu` is for other tests; any other word that is no level is a mistake.
-    for word in required.split(',').map(str::trim).filter(|word| !["", "gpu"].contains(word)) {
-        let level: Level = word.parse().expect("SEEDRUSH_REQUIRE names levels and gpu");
+    // Other tests need `gpu` and `nonloopback`; any other word that is no level is a mistake.
+    let other = ["", "gpu", "nonloopback"];
+    for word in required.split(',').map(str::trim).filter(|word| !other.contains(word)) {
+        let level: Level =
+            word.parse().expect("SEEDRUSH_REQUIRE names levels, gpu and nonloopback");
         assert!(available.contains(&level), "{level} is required");
     }
     for level in Level::ALL.iter().filter(|level| !available.contains(level)) {

@@ -1,4 +1,4 @@
-//! What happens on the server: told to clients as notices, and to consumers as events.
+//! Tells clients, as notices, and consumers, as events, of everything that happens.
 
 use super::{Service, State};
 use crate::coordinator::{ClientId, Event, JobEnd, JobId, Reason as Doubt};

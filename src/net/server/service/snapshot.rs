@@ -18,9 +18,9 @@ pub struct Snapshot {
     pub instance: u64,
     /// Seconds since it started.
     pub uptime: u64,
-    /// Whether enough clients have joined for work to begin.
+    /// True once enough clients have joined for work to begin.
     pub started: bool,
-    /// Whether it is about to end.
+    /// True once it is about to end.
     pub closing: bool,
     /// Clients that have joined and not left.
     pub clients: usize,
@@ -78,7 +78,7 @@ pub struct ClientSnapshot {
     pub backend: String,
     /// Threads of its backend.
     pub threads: u32,
-    /// Whether it is connected, as far as is known.
+    /// True if it is connected, as far as is known.
     pub connected: bool,
     /// Leases that it holds.
     pub leases: usize,

@@ -160,7 +160,7 @@ fn a_repeated_request_gets_the_same_reply_while_it_is_kept() {
         let beat = Request { number, call: Call::Heartbeat, ..ask.clone() };
         assert_eq!(server.send(address(1), &beat).unwrap().answer, Some(Answer::Ok));
     }
-    // What a kept reply says is of its time: the server closes, and the notice is not in it.
+    // A kept reply is sent unchanged, although the server closes meanwhile.
     server.service.close();
     assert_eq!(server.send_bytes(address(1), &wire).as_ref(), Some(&grant));
     let last = Request { number: 3 + KEPT_REPLIES as u64, call: Call::Heartbeat, ..ask.clone() };
