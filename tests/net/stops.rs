@@ -5,8 +5,8 @@ use crate::schema::{event, events};
 
 /// The words of the command that goes on, without the program and its address.
 fn resume_words(said: &str) -> Vec<String> {
-    let commands = said.lines().filter_map(|line| line.strip_prefix("seedrush-server "));
-    let words = commands.last().unwrap_or_else(|| panic!("no command in {said}")).split(' ');
+    let mut commands = said.lines().filter_map(|line| line.strip_prefix("seedrush-server "));
+    let words = commands.next_back().unwrap_or_else(|| panic!("no command in {said}")).split(' ');
     let words: Vec<String> = words.map(str::to_owned).collect();
     let place = words.iter().position(|word| word == "--bind").unwrap();
     [&words[..place], &words[place + 4..]].concat()
