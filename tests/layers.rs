@@ -188,7 +188,7 @@ impl Uses {
         let imports: Vec<&str> = known.code.split("use ").skip(1).collect();
         let passed_on = imports.iter().filter_map(|import| import.split(';').next());
         let passed_on = passed_on.flat_map(|import| self.absolute(module, import));
-        let mut passed_on = passed_on.filter(|path| path.last() == Some(name) && path != &rest);
+        let mut passed_on = passed_on.filter(|path| path.last() == Some(name));
         match passed_on.next() {
             Some(from) if depth < 5 && from.as_slice() != path => self.origin(&from, depth + 1),
             _ => module.to_vec(),

@@ -13,7 +13,7 @@ use crate::net::server::bans::Banned;
 use crate::net::server::networks::{is_here, network, submitter};
 use crate::net::server::sessions::Waker;
 use crate::net::server::{convert, pages};
-use crate::proto::{Answer, Call, Party, RefusalReason, refused};
+use crate::proto::{Answer, Call, Party, RefusalReason, Refused, refused};
 use std::sync::atomic::Ordering;
 
 /// The priority that everybody may ask for.
@@ -40,7 +40,7 @@ impl Service {
         &self,
         sender: &Sender,
         call: &Call,
-    ) -> Result<Option<JobSpec>, Answer> {
+    ) -> Result<Option<JobSpec>, Refused> {
         let elsewhere = !is_here(sender.address.ip());
         let closed = elsewhere && !self.open.load(Ordering::Relaxed);
         let why = match call {
@@ -48,14 +48,16 @@ impl Service {
             Call::Submit(submit) if elsewhere && submit.priority > USUAL_PRIORITY => ONLY_USUAL,
             Call::Submit(submit) => {
                 let spec = submit.work.spec();
-                return spec.map(Some).map_err(|text| refused(RefusalReason::Malformed, &text));
+                return spec
+                    .map(Some)
+                    .map_err(|text| Refused::new(RefusalReason::Malformed, &text));
             }
             // On an open server, too: a stranger who bans could have it for itself.
             Call::Ban(_) | Call::Unban(_) if elsewhere => ONLY_OPERATOR,
             Call::Bans(_) if closed => ONLY_SHOWN_HERE,
             _ => return Ok(None),
         };
-        Err(refused(RefusalReason::Forbidden, why))
+        Err(Refused::new(RefusalReason::Forbidden, why))
     }
 
     /// Answers what [`Service::check`] has let pass.
