@@ -118,7 +118,7 @@ fn tree<'a>(text: &'a str, front: &mut Vec<String>, all: &mut Vec<Vec<String>>) 
             rest = tree(rest, &mut front.clone(), all).trim_start();
             match rest.strip_prefix(',') {
                 Some(more) if !more.trim_start().starts_with('}') => rest = more,
-                Some(more) => return more.trim_start().trim_start_matches('}'),
+                Some(more) => return &more.trim_start()[1..],
                 None => return rest.strip_prefix('}').unwrap_or(rest),
             }
         }
@@ -199,8 +199,8 @@ impl Uses {
     fn used_by(&self, module: &Module) -> BTreeSet<Vec<String>> {
         let mut code = String::new();
         for (n, part) in module.code.split("use ").enumerate() {
-            let front = code.trim_end();
-            let public = front.ends_with("pub") || front.ends_with(')') && front.contains("pub(");
+            let public =
+                code.lines().last().is_some_and(|line| line.trim_start().starts_with("pub"));
             // A `pub use` is skipped to its end.
             code += part.find(';').filter(|_| n > 0 && public).map_or(part, |end| &part[end..]);
         }
@@ -273,7 +273,7 @@ fn no_modules_use_each_other_in_a_circle() {
 #[test]
 fn paths_are_read_from_nested_lists_and_expressions() {
     let text =
-        "use crate::{a::{B, c::{self, D}}, e};\nlet y = crate::d::e(crate::f::G::<u8>::h());";
+        "use crate::{a::{B, c::{self, D,},}, e};\nlet y = crate::d::e(crate::f::G::<u8>::h());";
     let found: Vec<String> =
         paths(text, &["crate"]).iter().map(|path| path[1..].join("::")).collect();
     assert_eq!(found, ["a::B", "a::c", "a::c::D", "e", "d::e", "f::G"]);
