@@ -235,6 +235,14 @@ impl Job {
         with_kind!(Progress, &mut self.progress, job => job.fold(outcome));
     }
 
+    /// Folds the outcome of a span that an earlier server had confirmed. As [`Job::fold`], at most
+    /// once for every unit.
+    pub fn refold(&mut self, span: Span) {
+        if let Progress::SumOfSquares(job) = &mut self.progress {
+            job.state += job.kind.closed_form(span);
+        }
+    }
+
     /// Returns [`Kind::is_finished`].
     pub fn is_finished(&self, done: &SpanSet) -> bool {
         with_kind!(Progress, &self.progress, job => job.kind.is_finished(&job.state, done))

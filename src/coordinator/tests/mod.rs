@@ -7,11 +7,12 @@ mod hostile;
 mod invariants;
 mod jobs;
 mod leases;
+mod restore;
 mod sim;
 mod trust;
 
 use super::*;
-use crate::jobs::{JobSpec, Outcome, SearchOutcome, SumOfSquares, samples};
+use crate::jobs::{JobKind, JobSpec, Outcome, SearchOutcome, SumOfSquares, samples};
 use crate::span::SpanSet;
 use std::ops::Deref;
 
