@@ -13,7 +13,7 @@ use crate::net::server::bans::Banned;
 use crate::net::server::networks::{is_here, network, submitter};
 use crate::net::server::sessions::Waker;
 use crate::net::server::{convert, pages};
-use crate::proto::{Answer, Call, MAX_TITLE, Party, RefusalReason, refused};
+use crate::proto::{Answer, Call, MAX_TITLE, Party, RefusalReason, Refused, refused};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Service {
         &self,
         origin: &Origin,
         call: &Call,
-    ) -> Result<Option<JobSpec>, Box<Answer>> {
+    ) -> Result<Option<JobSpec>, Refused> {
         let elsewhere = !is_here(origin.address.ip());
         let closed = elsewhere && !self.open.load(Ordering::Relaxed);
         let why = match call {
@@ -52,14 +52,14 @@ impl Service {
                 let spec = submit.work.spec();
                 return spec
                     .map(Some)
-                    .map_err(|text| refused(RefusalReason::Malformed, &text).into());
+                    .map_err(|text| Refused::new(RefusalReason::Malformed, &text));
             }
             // On open servers too: a stranger who may ban could lock all others out.
             Call::Ban(_) | Call::Unban(_) if elsewhere => ONLY_OPERATOR,
             Call::Bans(_) if closed => ONLY_SHOWN_HERE,
             _ => return Ok(None),
         };
-        Err(Box::new(refused(RefusalReason::Forbidden, why)))
+        Err(Refused::new(RefusalReason::Forbidden, why))
     }
 
     /// Answers a request that has passed [`Service::check`].

@@ -110,7 +110,7 @@ impl Service {
             Event::JobEnded { job, end, holders } => self.job_ended(state, job, end, holders),
             Event::Wake(id) => self.push(state, id, Notification::Wake),
             Event::Revoked { client, lease, epoch } => {
-                self.push(state, client, Notification::Revoked(convert::lost(lease, epoch)));
+                self.push(state, client, Notification::Revoked(convert::revoked(lease, epoch)));
             }
             Event::Trimmed { client, lease, epoch, end } => {
                 let held = convert::trimmed(lease, epoch, end);

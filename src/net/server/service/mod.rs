@@ -241,7 +241,7 @@ impl Service {
         let number = request.number;
         let known = client.is_some();
         let answer = match (checked, request.call) {
-            (Err(refused), _) => *refused,
+            (Err(refused), _) => Answer::Refused(refused),
             // One client for each connection, or one connection would exhaust the client slots.
             (_, Call::Hello(hello)) if !known => self.hello(&mut state, origin, client, hello),
             (Ok(spec), call) if needs_no_hello(&call) => {
