@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::jobs::JobSpec;
 use crate::lease::{ClientId, JobEnd};
 use crate::net::client::link::{Route, Target};
-use crate::net::client::{self, ClientConfig, ClientEvent, Ending};
+use crate::net::client::{self, ClientConfig, ClientEnding, ClientEvent};
 use crate::net::plaintext;
 use crate::proto::Over;
 use crate::puzzle::Difficulty;
@@ -98,25 +98,25 @@ fn machine_name() -> String {
     if name.is_empty() { "unnamed".into() } else { name }
 }
 
-fn conclude(ending: &Ending) -> ExitCode {
+fn conclude(ending: &ClientEnding) -> ExitCode {
     match ending {
-        Ending::Over(over, client) => {
+        ClientEnding::Over(over, client) => {
             say!("{}", over_words(over, *client));
             ExitCode::SUCCESS
         }
-        Ending::Refused(why) => {
+        ClientEnding::Refused(why) => {
             eprintln!("error: the server refuses this client: {why}");
             ExitCode::from(REFUSED)
         }
-        Ending::Unreachable(why) => {
+        ClientEnding::Unreachable(why) => {
             eprintln!("error: the server is out of reach: {why}");
             ExitCode::from(UNREACHABLE)
         }
-        Ending::Broken(why) => {
+        ClientEnding::Broken(why) => {
             eprintln!("error: {why}");
             ExitCode::from(REFUSED)
         }
-        Ending::Stopped => ExitCode::from(INTERRUPTED),
+        ClientEnding::Stopped => ExitCode::from(INTERRUPTED),
     }
 }
 

@@ -26,7 +26,6 @@ pub struct Join {
     /// Its threads.
     pub threads: u32,
     /// Kinds of jobs it can do; none for a client that is never to be lent anything (classic).
-    #[serde(with = "super::serial::kinds")]
     pub kinds: Vec<JobKind>,
     /// Its own estimate of nonces a second, 0 if it has none: for people. Leases are sized by what is
     /// proved.

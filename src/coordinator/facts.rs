@@ -38,11 +38,10 @@ pub enum Fact {
         /// The job.
         job: JobId,
         /// Its units. Of a search some may have been confirmed before.
-        #[serde(with = "serial::span")]
+        #[serde(with = "serial")]
         span: Span,
         /// What was folded into the result; `None` for searches, whose [`Fact::Solution`]s are
         /// their result.
-        #[serde(with = "serial::outcome")]
         outcome: Option<Outcome>,
     },
     /// What was confirmed of these units went back to free: the evidence was false.
@@ -50,7 +49,7 @@ pub enum Fact {
         /// The job.
         job: JobId,
         /// Its units. Some may not have been confirmed.
-        #[serde(with = "serial::span")]
+        #[serde(with = "serial")]
         span: Span,
     },
     /// A new solution.
@@ -104,7 +103,6 @@ pub struct Submitted {
     /// Its priority.
     pub priority: u32,
     /// Its description.
-    #[serde(with = "serial::spec")]
     pub spec: JobSpec,
 }
 

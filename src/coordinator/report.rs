@@ -6,7 +6,7 @@ use super::facts::Fact;
 use super::scheduler::seconds;
 use super::standing::{Reason, Standing};
 use super::{Coordinator, Duration, Span};
-use crate::jobs::{Checked, Claim, Fault, JobKind, MAX_HITS, Outcome, Solution};
+use crate::jobs::{Checked, Claim, JobKind, MAX_HITS, Outcome, OutcomeError, Solution};
 
 impl Coordinator {
     /// Takes a client's report of progress on a lease, or of its end. Repeated and late reports
@@ -96,8 +96,7 @@ impl Coordinator {
 
     /// Judges every hit of a report, wherever in the job it lies.
     fn judge_hits(&mut self, client: ClientId, report: &Report) -> (u32, u32) {
-        let Outcome::Md5Search { hits, .. } = &report.outcome else { return (0, 0) };
-        let mut hits: Vec<u128> = hits.iter().copied().take(MAX_HITS).collect();
+        let mut hits: Vec<u128> = report.outcome.hits().iter().copied().take(MAX_HITS).collect();
         hits.sort_unstable();
         self.judge(client, report.job, &hits)
     }
@@ -167,8 +166,8 @@ impl Coordinator {
         let bits = lease.share_bits;
         let checked = match entry.job.check(report.span, span, bits, &report.outcome) {
             Ok(checked) => checked,
-            Err(fault) => {
-                self.blame(client, fault);
+            Err(error) => {
+                self.blame(client, error);
                 return 0;
             }
         };
@@ -255,13 +254,13 @@ impl Coordinator {
         took
     }
 
-    /// Acts on a fault of a client.
-    fn blame(&mut self, client: ClientId, fault: Fault) {
-        match fault {
-            Fault::WrongSum => self.lower(client, Standing::Distrusted(Reason::WrongResult)),
-            Fault::FalseShare(_) => self.note_false_claim(client),
+    /// Acts on what is wrong with an outcome.
+    fn blame(&mut self, client: ClientId, error: OutcomeError) {
+        match error {
+            OutcomeError::WrongSum => self.lower(client, Standing::Distrusted(Reason::WrongResult)),
+            OutcomeError::FalseShare(_) => self.note_false_claim(client),
             // Nonsense, but no claim: it counts nothing and the lease runs out.
-            Fault::WrongKind | Fault::TooLong => {}
+            OutcomeError::WrongKind | OutcomeError::TooLong => {}
         }
     }
 

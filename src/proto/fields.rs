@@ -17,11 +17,11 @@ pub(super) fn text(field: &'static str, text: String, most: usize) -> Result<Str
         return Err(wrong(field, "control characters"));
     }
     // Not refused: a name may hold them by accident, and nobody could see why it is refused.
-    Ok(clean(&text, most))
+    Ok(cleaned(&text, most))
 }
 
-/// Makes text fit for people, and cuts it to `most` bytes.
-pub(super) fn clean(text: &str, most: usize) -> String {
+/// Returns `text` cut to `most` bytes, with `?` for what steers a terminal or cannot be seen.
+pub fn cleaned(text: &str, most: usize) -> String {
     let mut kept = String::new();
     for c in text.chars().map(printable) {
         if kept.len() + c.len_utf8() > most {

@@ -8,6 +8,7 @@ mod fields;
 mod lease;
 mod lines;
 mod notice;
+mod progress;
 mod reply;
 mod request;
 mod work;
@@ -22,13 +23,13 @@ mod wire {
     include!("generated.rs");
 }
 
+pub use fields::cleaned;
 pub use lines::{BanLine, ClientLine, JobLine, Party, State};
 pub use notice::{Notice, Notification, Over};
-pub use reply::{Answer, Reason, Refused, Reply, Welcome, refused};
-pub use request::{Call, Hello, Progress, Request, Submit};
+pub use progress::Progress;
+pub use reply::{Answer, RefusalReason, Refused, Reply, Welcome, refused};
+pub use request::{Call, Hello, Request, Submit};
 pub use work::{Md5Part, Squares, Work};
-
-use fields::clean;
 
 /// The versions of the protocol that this program speaks.
 pub const OLDEST_VERSION: u32 = 1;
@@ -47,10 +48,10 @@ pub const MAX_COOKIE: usize = 16;
 /// Requests over UDP without a cookie are padded to this, so that a challenge is never larger.
 pub const PADDED_REQUEST: usize = 64;
 
-/// Hits in one message: ten bytes each at most, so that they fit a datagram.
-pub const MAX_HITS: usize = 64;
+/// Maximum number of hits in one message: ten bytes each at most, so that they fit a datagram.
+pub const MAX_HITS: usize = crate::jobs::MAX_HITS;
 
-/// Shares in one message: ten bytes each at most, so that they fit a frame.
+/// Maximum number of shares in one message: ten bytes each at most, so that they fit a frame.
 pub const MAX_SHARES: usize = crate::jobs::MAX_SHARES;
 
 /// Digits of a string in one description: leaves a datagram room for a notice.
@@ -104,11 +105,6 @@ pub fn negotiate(oldest: u32, newest: u32) -> Result<u32, String> {
         "the server speaks protocol {OLDEST_VERSION} to {NEWEST_VERSION}, the client {oldest} to \
          {newest}: update the {who}"
     ))
-}
-
-/// Returns `text` cut to `most` bytes, with `?` for what steers a terminal or cannot be seen.
-pub fn cleaned(text: &str, most: usize) -> String {
-    clean(text, most)
 }
 
 #[cfg(test)]

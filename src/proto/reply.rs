@@ -3,7 +3,7 @@
 use super::fields::{from_wire, millis, text, to_wire, wrong};
 use super::notice::Notice;
 use super::wire::{self, reply::Body};
-use super::work::{Md5Part, Squares, Work};
+use super::work::Work;
 use super::{BanLine, ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError, cleaned};
 use crate::lease::{Grant, Held, Verdict};
 use prost::Message as _;
@@ -76,7 +76,7 @@ pub struct Welcome {
 
 /// Why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum RefusalReason {
     /// No version that both speak.
     Version,
     /// The request breaks the schema or one of its limits.
@@ -100,7 +100,7 @@ pub enum Reason {
 #[error("{text}")]
 pub struct Refused {
     /// For programs.
-    pub reason: Reason,
+    pub reason: RefusalReason,
     /// For people.
     pub text: String,
 }
@@ -133,15 +133,15 @@ impl Reply {
     }
 }
 
-const REASONS: [(wire::Reason, Reason); 8] = [
-    (wire::Reason::Version, Reason::Version),
-    (wire::Reason::Malformed, Reason::Malformed),
-    (wire::Reason::Banned, Reason::Banned),
-    (wire::Reason::Full, Reason::Full),
-    (wire::Reason::Unknown, Reason::Unknown),
-    (wire::Reason::Closing, Reason::Closing),
-    (wire::Reason::Session, Reason::Session),
-    (wire::Reason::Forbidden, Reason::Forbidden),
+const REASONS: [(wire::Reason, RefusalReason); 8] = [
+    (wire::Reason::Version, RefusalReason::Version),
+    (wire::Reason::Malformed, RefusalReason::Malformed),
+    (wire::Reason::Banned, RefusalReason::Banned),
+    (wire::Reason::Full, RefusalReason::Full),
+    (wire::Reason::Unknown, RefusalReason::Unknown),
+    (wire::Reason::Closing, RefusalReason::Closing),
+    (wire::Reason::Session, RefusalReason::Session),
+    (wire::Reason::Forbidden, RefusalReason::Forbidden),
 ];
 
 impl From<Answer> for Body {
@@ -161,7 +161,9 @@ impl From<Answer> for Body {
             Answer::Challenge(cookie) => Self::Challenge(wire::Challenge { cookie }),
             Answer::Grant(grant) => Self::Grant(grant.into()),
             Answer::Wait(time) => Self::Wait(wire::Wait { millis: millis(time) }),
-            Answer::Description { job, work } => Self::Description(describe(job, work)),
+            Answer::Description { job, work } => {
+                Self::Description(wire::Description { job, kind: Some(work.into()) })
+            }
             Answer::Verdict(verdict) => Self::Verdict(verdict.into()),
             Answer::Ok => Self::Ok(wire::Ok {}),
             Answer::Submitted { job, server } => Self::Submitted(wire::Submitted { job, server }),
@@ -197,7 +199,10 @@ impl TryFrom<Body> for Answer {
             Body::Challenge(challenge) => Self::Challenge(challenge.cookie),
             Body::Grant(grant) => Self::Grant(grant.try_into()?),
             Body::Wait(wait) => Self::Wait(Duration::from_millis(wait.millis.into())),
-            Body::Description(description) => described(description)?,
+            Body::Description(wire::Description { job, kind }) => {
+                let work = Work::try_from(kind.ok_or(ProtoError::NoBody)?)?;
+                Self::Description { job, work }
+            }
             Body::Verdict(verdict) => Self::Verdict(verdict.try_into()?),
             Body::Ok(_) => Self::Ok,
             Body::Submitted(wire::Submitted { job, server }) => Self::Submitted { job, server },
@@ -216,24 +221,6 @@ impl TryFrom<Body> for Answer {
             }
         })
     }
-}
-
-fn describe(job: u64, work: Work) -> wire::Description {
-    use wire::description::Kind;
-    let kind = match work {
-        Work::Md5Search(part) => Kind::Md5Search(part.into()),
-        Work::SumOfSquares(sum) => Kind::SumOfSquares(sum.into()),
-    };
-    wire::Description { job, kind: Some(kind) }
-}
-
-fn described(wire: wire::Description) -> Result<Answer, ProtoError> {
-    use wire::description::Kind;
-    let work = match wire.kind.ok_or(ProtoError::NoBody)? {
-        Kind::Md5Search(part) => Work::Md5Search(Md5Part::try_from(part)?),
-        Kind::SumOfSquares(sum) => Work::SumOfSquares(Squares::try_from(sum)?),
-    };
-    Ok(Answer::Description { job: wire.job, work })
 }
 
 impl TryFrom<wire::Welcome> for Welcome {
@@ -255,6 +242,6 @@ impl TryFrom<wire::Welcome> for Welcome {
 }
 
 /// Returns a refusal with a sentence for people.
-pub fn refused(reason: Reason, text: &str) -> Answer {
+pub fn refused(reason: RefusalReason, text: &str) -> Answer {
     Answer::Refused(Refused { reason, text: cleaned(text, MAX_TEXT) })
 }

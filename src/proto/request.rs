@@ -1,17 +1,13 @@
 //! What clients say.
 
-use super::fields::{from_wire, key, narrow, text, to_wire, wide, wrong};
+use super::fields::{from_wire, key, text, to_wire, wrong};
 use super::lines::Party;
+use super::progress::Progress;
 use super::wire::{self, request::Body};
-use super::work::{Md5Part, Squares, Work};
-use super::{MAX_COOKIE, MAX_HITS, MAX_NAME, MAX_SHARES, ProtoError};
+use super::work::{KINDS, Work};
+use super::{MAX_COOKIE, MAX_NAME, ProtoError};
 use crate::jobs::JobKind;
-use crate::lease::{Epoch, JobId, LeaseId};
-use crate::span::Span;
 use prost::Message as _;
-
-/// Longest partial sum, in bytes.
-const MAX_SUM: usize = 32;
 
 /// Most threads that a client may say it has.
 const MAX_THREADS: u32 = 1 << 20;
@@ -95,27 +91,6 @@ pub struct Hello {
     pub kinds: Vec<JobKind>,
 }
 
-/// What was done of a lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The lease.
-    pub lease: LeaseId,
-    /// Its fencing token.
-    pub epoch: Epoch,
-    /// The job.
-    pub job: JobId,
-    /// What is done since the last verdict.
-    pub done: Span,
-    /// Whether the client lets go of the lease.
-    pub finished: bool,
-    /// Solutions, none of them before `done`.
-    pub hits: Vec<u128>,
-    /// The shares in `done`.
-    pub shares: Vec<u128>,
-    /// The sum over `done`, big-endian, for jobs that add up.
-    pub sum: Vec<u8>,
-}
-
 /// A new job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit {
@@ -162,11 +137,6 @@ impl Request {
         })
     }
 }
-
-const KINDS: [(wire::Kind, JobKind); 2] = [
-    (wire::Kind::Md5Search, JobKind::Md5Search),
-    (wire::Kind::SumOfSquares, JobKind::SumOfSquares),
-];
 
 impl From<Call> for Body {
     fn from(call: Call) -> Self {
@@ -259,66 +229,9 @@ impl TryFrom<wire::Hello> for Hello {
     }
 }
 
-impl From<Progress> for wire::Progress {
-    fn from(progress: Progress) -> Self {
-        let start = progress.done.start();
-        let offset = |nonce: &u128| u64::try_from(nonce.checked_sub(start)?).ok();
-        let offsets = |nonces: &[u128]| nonces.iter().filter_map(offset).collect();
-        Self {
-            lease: progress.lease.0,
-            epoch: progress.epoch.0,
-            job: progress.job.0,
-            done: progress.done.len() as u64,
-            finished: progress.finished,
-            hits: offsets(&progress.hits),
-            shares: offsets(&progress.shares),
-            start: wide(start),
-            sum: progress.sum,
-        }
-    }
-}
-
-impl TryFrom<wire::Progress> for Progress {
-    type Error = ProtoError;
-
-    fn try_from(wire: wire::Progress) -> Result<Self, ProtoError> {
-        if wire.hits.len() > MAX_HITS {
-            return Err(wrong("hits", "more than 64"));
-        }
-        if wire.shares.len() > MAX_SHARES {
-            return Err(wrong("shares", "more than 4096"));
-        }
-        if wire.sum.len() > MAX_SUM {
-            return Err(wrong("sum", "too long"));
-        }
-        let start = narrow("start", wire.start)?;
-        let beyond = |units: u64, field| {
-            start.checked_add(units.into()).ok_or_else(|| wrong(field, "beyond 2^128"))
-        };
-        let hits: Result<_, _> = wire.hits.iter().map(|&units| beyond(units, "hits")).collect();
-        let shares: Result<_, _> =
-            wire.shares.iter().map(|&units| beyond(units, "shares")).collect();
-        Ok(Self {
-            lease: LeaseId(wire.lease),
-            epoch: Epoch(wire.epoch),
-            job: JobId(wire.job),
-            done: Span::new(start, beyond(wire.done, "done")?),
-            finished: wire.finished,
-            hits: hits?,
-            shares: shares?,
-            sum: wire.sum,
-        })
-    }
-}
-
 impl From<Submit> for wire::Submit {
     fn from(submit: Submit) -> Self {
-        use wire::submit::Kind;
-        let kind = match submit.work {
-            Work::Md5Search(part) => Kind::Md5Search(part.into()),
-            Work::SumOfSquares(sum) => Kind::SumOfSquares(sum.into()),
-        };
-        Self { key: submit.key.to_vec(), kind: Some(kind), priority: submit.priority }
+        Self { key: submit.key.to_vec(), kind: Some(submit.work.into()), priority: submit.priority }
     }
 }
 
@@ -326,17 +239,10 @@ impl TryFrom<wire::Submit> for Submit {
     type Error = ProtoError;
 
     fn try_from(wire: wire::Submit) -> Result<Self, ProtoError> {
-        use wire::submit::Kind;
-        let work = match wire.kind.ok_or(ProtoError::NoBody)? {
-            Kind::Md5Search(part) => {
-                let part = Md5Part::try_from(part)?;
-                if !part.is_whole() {
-                    return Err(wrong("digits", "a submission needs the whole string"));
-                }
-                Work::Md5Search(part)
-            }
-            Kind::SumOfSquares(sum) => Work::SumOfSquares(Squares::try_from(sum)?),
-        };
+        let work = Work::try_from(wire.kind.ok_or(ProtoError::NoBody)?)?;
+        if !work.is_whole() {
+            return Err(wrong("digits", "a submission needs the whole string"));
+        }
         let priority = wire.priority.max(1);
         if priority > 100 {
             return Err(wrong("priority", "over 100"));

@@ -2,12 +2,9 @@
 
 use super::fields::{from_wire, narrow, to_wire, wide, wrong};
 use super::{ProtoError, wire};
-use crate::jobs::{JobSpec, MAX_WANTED, Md5Search, SumOfSquares};
+use crate::jobs::{JobKind, JobSpec, MAX_WANTED, Md5Search, SumOfSquares};
 use crate::puzzle::{Difficulty, Encoding, MAX_STRING_DIGITS, Puzzle, PuzzleError};
 use crate::seeds::{Layout, SeedSpace};
-
-/// The largest number that may be squared.
-const LAST_NUMBER: u128 = 1 << 64;
 
 /// The work of a job, or of a string too long for one message a part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,14 +157,82 @@ impl TryFrom<wire::SumOfSquares> for Squares {
 
     fn try_from(wire: wire::SumOfSquares) -> Result<Self, ProtoError> {
         let (first, last) = (narrow("first", wire.first)?, narrow("last", wire.last)?);
-        if first > last || last > LAST_NUMBER {
+        if first > last || last > SumOfSquares::LAST {
             return Err(wrong("last", "below the first, or over 2^64"));
         }
         Ok(Self { first, last })
     }
 }
 
+/// The kinds of jobs on the wire.
+pub(super) const KINDS: [(wire::Kind, JobKind); 2] = [
+    (wire::Kind::Md5Search, JobKind::Md5Search),
+    (wire::Kind::SumOfSquares, JobKind::SumOfSquares),
+];
+
+/// Converts the `kind` of a message that holds a job, to the wire and back.
+macro_rules! in_message {
+    ($($wire:ty),*) => {$(
+        impl From<Work> for $wire {
+            fn from(work: Work) -> Self {
+                match work {
+                    Work::Md5Search(part) => Self::Md5Search(part.into()),
+                    Work::SumOfSquares(sum) => Self::SumOfSquares(sum.into()),
+                }
+            }
+        }
+
+        impl TryFrom<$wire> for Work {
+            type Error = ProtoError;
+
+            fn try_from(wire: $wire) -> Result<Self, ProtoError> {
+                type Kind = $wire;
+                Ok(match wire {
+                    Kind::Md5Search(part) => Self::Md5Search(part.try_into()?),
+                    Kind::SumOfSquares(sum) => Self::SumOfSquares(sum.try_into()?),
+                })
+            }
+        }
+    )*};
+}
+in_message!(wire::submit::Kind, wire::description::Kind);
+
 impl Work {
+    /// Returns true unless this is a part of a longer description.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Self::Md5Search(part) => part.is_whole(),
+            Self::SumOfSquares(_) => true,
+        }
+    }
+
+    /// Returns the number of digits of the string up to the end of this part: the offset of the
+    /// next one.
+    pub fn next_offset(&self) -> usize {
+        match self {
+            Self::Md5Search(part) => part.offset + part.digits.len(),
+            Self::SumOfSquares(_) => 0,
+        }
+    }
+
+    /// Joins the next part to this one, which begins the description.
+    ///
+    /// # Errors
+    /// The parts do not meet, or the next one is empty.
+    pub fn join(self, next: Work) -> Result<Work, ProtoError> {
+        match (self, next) {
+            (Self::Md5Search(front), Self::Md5Search(next))
+                if front.offset == 0
+                    && next.offset == front.digits.len()
+                    && !next.digits.is_empty() =>
+            {
+                let digits = front.digits + &next.digits;
+                Ok(Self::Md5Search(Md5Part { offset: 0, digits, ..next }))
+            }
+            _ => Err(wrong("offset", "the description has a gap")),
+        }
+    }
+
     /// Returns `spec` with up to `most` digits of its string, from digit `offset` on.
     pub fn of(spec: &JobSpec, offset: usize, most: usize) -> Self {
         match spec {

@@ -19,7 +19,9 @@ use crate::coordinator::{
 };
 use crate::jobs::{JobSpec, Solution};
 use crate::net::{random_bytes, random_key};
-use crate::proto::{Answer, Call, Notice, Notification, Over, Reason, Reply, Request, refused};
+use crate::proto::{
+    Answer, Call, Notice, Notification, Over, RefusalReason, Reply, Request, refused,
+};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -262,7 +264,7 @@ impl Service {
         let coordinator = &mut state.coordinator;
         match (call, client) {
             (Call::Describe { job, offset }, _) => describe(coordinator, JobId(job), offset),
-            (_, None) => refused(Reason::Session, "say hello first"),
+            (_, None) => refused(RefusalReason::Session, "say hello first"),
             (Call::Ask, Some(client)) => match coordinator.request(now, client, number) {
                 Ok(Assignment::Lease(grant, _)) => Answer::Grant(grant),
                 Ok(Assignment::Wait(time)) => Answer::Wait(time),
@@ -280,7 +282,7 @@ impl Service {
                 coordinator.leave(client);
                 Answer::Ok
             }
-            (_, Some(_)) => refused(Reason::Malformed, "one hello is enough"),
+            (_, Some(_)) => refused(RefusalReason::Malformed, "one hello is enough"),
         }
     }
 
