@@ -138,7 +138,7 @@ proptest! {
     fn whatever_is_said_nothing_breaks(said in prop::collection::vec(say(), 1..80)) {
         let mut coordinator = coordinator();
         let (mut now, mut grants) = (Duration::ZERO, Vec::new());
-        for (key, spec) in (0..).zip([search(100, 1), sum(0, 1 << 64), sum(5, 5), search(0, 3)]) {
+        for (key, spec) in (0..).zip([search(100, 1), sum(0, 1 << 64), sum(5, 5), search(2, 30)]) {
             coordinator.submit(now, key, spec, 1).unwrap();
         }
         for say in said {
@@ -148,10 +148,15 @@ proptest! {
             check_coverage(&coordinator);
             prop_assert!(coordinator.totals().leases <= 4 * coordinator.totals().clients);
         }
-        let jobs = coordinator.jobs();
-        let solved = jobs.iter().flat_map(|job| coordinator.solutions(job.id, 0, usize::MAX));
-        for solution in solved {
-            prop_assert!(solution.digest.zero_bits() < 100, "nobody solves 100 bits by chance");
+        for job in coordinator.jobs() {
+            let solutions = coordinator.solutions(job.id, 0, usize::MAX);
+            prop_assert_eq!(solutions.len(), job.solutions as usize);
+            for solution in solutions {
+                let JobSpec::Md5Search(search) = &job.spec else { panic!("a sum is not solved") };
+                prop_assert!(search.puzzle().is_solved_by(&solution.seed), "{:?}", solution);
+                // Nobody solves 100 bits by chance.
+                prop_assert!(search.puzzle().difficulty().bits() < 100, "{:?}", solution);
+            }
         }
     }
 }

@@ -267,3 +267,81 @@ fn one_network_fills_no_places_but_its_own_and_evicts_no_result() {
     assert!(submit(&mut coordinator, other).is_ok());
     assert!(submit(&mut coordinator, Submitter::Here).is_ok());
 }
+
+/// Searches all of a small space for `wanted` solutions; returns how the job ended.
+fn end_of_a_search_for(wanted: u32, finder: u128) -> (Coordinator, JobId, JobEnd) {
+    let mut coordinator = Coordinator::new(Config { first_units: 1 << 16, ..config() }, [1; 32]);
+    let client = coordinator.join(Duration::ZERO, newcomer(finder, 0)).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 1, small_search(13, wanted), 1).unwrap();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    assert_eq!(grant.span, grant.spec.whole());
+    coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+    let told = events(&mut coordinator);
+    let audits = told.iter().filter_map(|event| match event {
+        Event::Audit(audit) => Some(audit.run()),
+        _ => None,
+    });
+    audits.for_each(|result| coordinator.audited(2 * SECOND, &result));
+    let ends = told.into_iter().chain(events(&mut coordinator));
+    let ends: Vec<JobEnd> = ends
+        .filter_map(|event| if let Event::JobEnded { end, .. } = event { Some(end) } else { None })
+        .collect();
+    let &[end] = ends.as_slice() else { panic!("{ends:?}") };
+    assert_eq!(coordinator.job(job).unwrap().state, JobState::Ended(end));
+    (coordinator, job, end)
+}
+
+#[test]
+fn a_search_of_everything_is_finished_with_its_last_solution_and_exhausted_one_short_of_it() {
+    let Outcome::Md5Search(SearchOutcome { hits, .. }) =
+        outcome(&small_search(13, 1), Span::new(0, 1 << 16), Some(13))
+    else {
+        unreachable!()
+    };
+    let there_are = hits.len() as u32;
+    assert!(there_are > 1);
+    let (coordinator, job, end) = end_of_a_search_for(there_are, 1);
+    assert_eq!(end, JobEnd::Finished { winner: Some(ClientId(1)) });
+    assert_eq!(coordinator.job(job).unwrap().solutions, there_are);
+    let (coordinator, job, end) = end_of_a_search_for(there_are + 1, 1);
+    assert_eq!(end, JobEnd::Exhausted);
+    let nonces = coordinator.solutions(job, 0, usize::MAX).into_iter().filter_map(|s| s.nonce);
+    assert_eq!(nonces.collect::<Vec<_>>(), hits);
+    assert_eq!(coordinator.coverage(job).unwrap().confirmed.len(), 1 << 16);
+}
+
+#[test]
+fn a_sum_is_finished_without_a_winner_when_all_is_confirmed() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 1, sum(1, 1000), 1).unwrap();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let (front, back) = grant.span.split_at(999);
+    let verdict = coordinator.report(SECOND, client, &report(&grant, front, false)).unwrap();
+    assert_eq!(verdict.job_end, None);
+    let verdict = coordinator.report(SECOND, client, &report(&grant, back, false)).unwrap();
+    assert_eq!(verdict.job_end, Some(JobEnd::Finished { winner: None }));
+    assert_eq!(coordinator.result(job).unwrap().to_string(), "333833500");
+}
+
+#[test]
+fn a_job_that_is_forgotten_at_its_own_end_leaves_no_lease_behind() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
+    let submit = |coordinator: &mut Coordinator, n: u32| {
+        let submitter = Submitter::Network(std::net::IpAddr::V4(n.into()));
+        coordinator.submit_as(Duration::ZERO, submitter, n.into(), search(40, 1), 1).unwrap()
+    };
+    let oldest = submit(&mut coordinator, 0);
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    assert_eq!(grant.job, oldest);
+    for n in 1..=256 {
+        let job = submit(&mut coordinator, n);
+        coordinator.cancel(SECOND, job);
+    }
+    assert!(coordinator.cancel(SECOND, oldest));
+    assert!(coordinator.job(oldest).is_none(), "of all that ended it is the oldest");
+    assert_eq!(coordinator.client(client).unwrap().leases, 0);
+    let verdict = coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+    assert_eq!((verdict.counted, verdict.lease), (0, LeaseState::Over));
+}

@@ -329,3 +329,37 @@ fn a_full_server_says_so() {
     assert_eq!(coordinator.join(Duration::ZERO, newcomer(2, 0)), Err(Refusal::Full));
     assert!(coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().resumed);
 }
+
+#[test]
+fn requests_are_known_64_numbers_back_and_older_ones_have_had_their_lease() {
+    let (mut coordinator, client, _) = one_client();
+    let mut epochs = std::collections::BTreeSet::new();
+    let mut take = |coordinator: &mut Coordinator, request: u64| {
+        let grant = lease(coordinator.request(Duration::ZERO, client, request).unwrap());
+        let nothing = grant.span.split_at(0).0;
+        coordinator.report(Duration::ZERO, client, &report(&grant, nothing, true)).unwrap();
+        assert!(epochs.insert(grant.epoch), "a lease of its own");
+    };
+    // All but these two are used. The window is 2 to 65, then 3 to 66.
+    for request in (3..=65).filter(|&request| request != 40) {
+        take(&mut coordinator, request);
+    }
+    let spent = |coordinator: &mut Coordinator, request: u64| {
+        let answer = coordinator.request(SECOND, client, request).unwrap();
+        assert!(matches!(answer, Assignment::Spent), "request {request}: {answer:?}");
+    };
+    spent(&mut coordinator, 1);
+    take(&mut coordinator, 2);
+    take(&mut coordinator, 40);
+    take(&mut coordinator, 66);
+    for request in 0..=66 {
+        spent(&mut coordinator, request);
+    }
+    // A leap leaves the numbers between unused, as far as they are known.
+    take(&mut coordinator, 200);
+    for request in [200, 136, 66, 3] {
+        spent(&mut coordinator, request);
+    }
+    take(&mut coordinator, 137);
+    spent(&mut coordinator, 137);
+}

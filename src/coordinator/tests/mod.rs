@@ -7,9 +7,13 @@ mod hostile;
 mod invariants;
 mod jobs;
 mod leases;
+mod liars;
+mod pace;
 mod restore;
 mod sim;
+mod status;
 mod trust;
+mod turns;
 
 use super::*;
 use crate::jobs::{JobKind, JobSpec, Outcome, SearchOutcome, SumOfSquares, samples};
