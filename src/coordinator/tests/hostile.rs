@@ -1,10 +1,10 @@
-//! Peers that say anything at all: no panic, no growth, and the coverage stays whole.
+//! Hostile peers that send anything: no panic, no growth, and the coverage stays whole.
 
 use super::*;
 use num_bigint::BigUint;
 use proptest::prelude::*;
 
-/// Numbers where arithmetic goes wrong, if it does.
+/// Numbers at which arithmetic is likely to fail.
 fn number() -> impl Strategy<Value = u128> {
     prop_oneof![
         0u128..8,
@@ -99,7 +99,7 @@ fn hear(coordinator: &mut Coordinator, now: &mut Duration, grants: &mut Vec<Gran
     match said {
         Say::Join { session, threads, rate } => {
             let join = Join { threads, ..newcomer(session.into(), rate) };
-            // Refused or not: what matters is that it does no harm. So below.
+            // Refused or not: it must do no harm. The same holds below.
             let _ = coordinator.join(*now, join);
         }
         Say::Request { client, number } => {
@@ -135,7 +135,7 @@ fn hear(coordinator: &mut Coordinator, now: &mut Duration, grants: &mut Vec<Gran
 
 proptest! {
     #[test]
-    fn whatever_is_said_nothing_breaks(said in prop::collection::vec(say(), 1..80)) {
+    fn hostile_messages_break_nothing(said in prop::collection::vec(say(), 1..80)) {
         let mut coordinator = coordinator();
         let (mut now, mut grants) = (Duration::ZERO, Vec::new());
         for (key, spec) in (0..).zip([search(100, 1), sum(0, 1 << 64), sum(5, 5), search(2, 30)]) {

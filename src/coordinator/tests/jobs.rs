@@ -1,4 +1,4 @@
-//! Jobs come, take turns, and end.
+//! Jobs: how they are submitted, take turns, and end.
 
 use super::*;
 use crate::jobs::{Claim, JobResult, MAX_HITS, MAX_WANTED, MOST_BYTES, SearchResult};
@@ -9,7 +9,7 @@ fn hits(grant: &Grant, hits: Vec<u128>) -> Report {
     Report { lease: grant.lease, epoch: grant.epoch, job: grant.job, span, outcome, last: false }
 }
 
-/// The first nonces that solve `spec`.
+/// Returns the first nonces that solve `spec`.
 fn solutions(spec: &JobSpec, count: usize) -> Vec<u128> {
     let mut found = Vec::new();
     for start in (0..).step_by(1 << 12) {
@@ -127,7 +127,7 @@ fn jobs_take_turns_by_priority() {
         turns[usize::from(grant.job == urgent)] += 1;
     }
     assert_eq!(turns, [10, 30]);
-    // A job that comes later begins level with the others: it is not owed the past.
+    // A job that comes later begins level with the others, and is not paid for the past.
     let late = coordinator.submit(SECOND, 3, search(60, 1), 1).unwrap();
     let mut lent = 0;
     for session in 100..150 {
@@ -181,7 +181,7 @@ fn ended_jobs_are_kept_for_a_while_and_new_ones_are_limited() {
 }
 
 #[test]
-fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
+fn hits_take_bounded_memory_and_summaries_none() {
     let mut coordinator = coordinator();
     let client = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
     let job = coordinator.submit(Duration::ZERO, 1, search(0, MAX_WANTED), 1).unwrap();
@@ -189,7 +189,7 @@ fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
         coordinator.tables.jobs.find(job).map_or(0, |entry| entry.job.solution_bytes())
     };
     let mut solutions = 0;
-    // Each twice, and more than are wanted.
+    // Each hit is sent twice, and more than are wanted.
     for round in 0..4 * u128::from(MAX_WANTED) / MAX_HITS as u128 {
         let from = round / 2 * MAX_HITS as u128;
         let outcome = Outcome::Md5Search(SearchOutcome {
@@ -203,7 +203,7 @@ fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
         assert!(bytes(&coordinator) <= MOST_BYTES, "{} bytes", bytes(&coordinator));
     }
     assert_eq!((solutions, coordinator.job(job).unwrap().solutions), (MAX_WANTED, MAX_WANTED));
-    // A page is as long as was asked for, and the summary holds none of it.
+    // A page is as long as was asked for, and the summary holds no solutions.
     let page: Vec<_> = coordinator.solutions(job, 990, 5).iter().map(|s| s.nonce).collect();
     assert_eq!(page, [990, 991, 992, 993, 994].map(Some));
     assert_eq!(coordinator.solutions(job, 990, 50).len(), 10);
@@ -217,7 +217,7 @@ fn network(address: &str) -> Submitter {
 }
 
 #[test]
-fn nobody_elsewhere_ends_what_is_not_theirs() {
+fn networks_cancel_only_their_own_jobs() {
     let mut coordinator = coordinator();
     let (near, far) = (network("192.0.2.1"), network("192.0.2.2"));
     let mut submit = |submitter, key| {
@@ -240,7 +240,7 @@ fn nobody_elsewhere_ends_what_is_not_theirs() {
 }
 
 #[test]
-fn one_network_fills_no_places_but_its_own_and_evicts_no_result() {
+fn a_network_fills_only_its_own_places_and_evicts_no_result_of_others() {
     let mut coordinator = coordinator();
     let (liar, other) = (network("192.0.2.1"), network("192.0.2.2"));
     let mut key = 0;

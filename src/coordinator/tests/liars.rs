@@ -46,7 +46,7 @@ fn a_distrusted_client_is_out_of_the_team_and_still_heard_until_it_is_banned() {
     assert_eq!(coordinator.totals().search_rate, 0);
     assert!(coordinator.scheduler.is_unproven());
     assert_eq!(coordinator.job(job).unwrap().confirmed, 0, "nor do its first leases count");
-    // A solution of it is one.
+    // Its solutions still count.
     let Outcome::Md5Search(SearchOutcome { hits, .. }) =
         outcome(&search(12, 1), Span::new(20 * FIRST, 30 * FIRST), None)
     else {
@@ -87,7 +87,7 @@ fn a_liar_is_remembered_for_as_long_as_its_address_is_suspect() {
 }
 
 #[test]
-fn of_too_many_liars_the_first_is_forgotten_and_none_for_those_that_are_gone() {
+fn the_first_liar_is_forgotten_when_there_are_too_many_that_are_still_here() {
     let mut coordinator = coordinator();
     let ban = |coordinator: &mut Coordinator, session: u128| {
         let client = coordinator.join(SECOND, newcomer(session, 0)).unwrap().client;

@@ -23,7 +23,7 @@ fn a_rate_fades_by_half_in_twenty_seconds() {
 }
 
 #[test]
-fn a_moment_says_nothing_about_a_rate() {
+fn too_short_a_measurement_gives_no_rate() {
     let mut pace = Pace::default();
     pace.note(Duration::from_micros(900), 1e9, 1e9);
     assert_eq!((pace.claimed_rate(), pace.proved_rate()), (0.0, 0.0));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The job of the next lease of a client that has just come.
+/// Returns the job of the first lease of a newcomer.
 fn next_job(coordinator: &mut Coordinator, now: Duration, session: u128) -> JobId {
     let client = coordinator.join(now, newcomer(session, 0)).unwrap().client;
     lease(coordinator.request(now, client, 1).unwrap()).job
