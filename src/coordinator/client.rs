@@ -16,7 +16,7 @@ const MOST_RATE: u64 = 1_000_000_000_000_000;
 /// forgotten.
 const KEPT_PACES: usize = 8;
 
-/// A client that does less than this part of what it can is no better than one that is silent.
+/// Part of its own speed that a client has to keep up; below it counts as silent.
 const DILIGENT: f64 = 0.25;
 
 /// A client that has joined and is not gone.

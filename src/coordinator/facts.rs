@@ -5,7 +5,7 @@
 //! [`Coordinator::restore`](super::Coordinator::restore) takes either, or a snapshot followed by
 //! the facts since then.
 //!
-//! What is no fact does not outlive the process, on purpose:
+//! Everything else is lost when the process ends, on purpose:
 //!
 //! - Leases, and what is claimed of them. The evidence for a claim belongs to its lease; a lease
 //!   takes some twenty seconds, a claim is confirmed after some five, and writing down each grant
@@ -44,11 +44,11 @@ pub enum Fact {
         /// their result.
         outcome: Option<Outcome>,
     },
-    /// What was confirmed of these units went back to free: the evidence was false.
+    /// Units went back from confirmed to free, since the evidence for them was false.
     Returned {
         /// The job.
         job: JobId,
-        /// Its units. Some may not have been confirmed.
+        /// Its units. Those that were not confirmed stay as they are.
         #[serde(with = "serial")]
         span: Span,
     },
@@ -98,7 +98,7 @@ pub struct Submitted {
     pub at: Duration,
     /// The submitter's key, by which a repeated submission is known.
     pub key: u128,
-    /// Who submitted it.
+    /// Its submitter.
     pub submitter: Submitter,
     /// Its priority.
     pub priority: u32,
@@ -115,7 +115,7 @@ pub struct Accused {
     pub at: Duration,
     /// How far it is trusted now; never [`Standing::Good`].
     pub standing: Standing,
-    /// What it said when it joined; by the session it is known when it comes back.
+    /// Its description of itself; by the session it is known when it comes back.
     pub join: Join,
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Entry {
 pub(super) struct Turn {
     /// How much of its turns the job has had.
     pub(super) pass: u64,
-    /// Whether it is in the queue for the next.
+    /// True while it is in the queue for the next.
     pub(super) queued: bool,
 }
 

@@ -80,7 +80,7 @@ fn seeds_may_be_claimed_from_outside_the_leases_and_the_space() {
     let spec = search(8, 2);
     let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
     let answer = coordinator.request(Duration::ZERO, classic, 1).unwrap();
-    assert!(matches!(answer, Assignment::Wait(_)), "nothing is ever lent to it");
+    assert!(matches!(answer, Assignment::Wait(_)), "it never gets a lease");
     let JobSpec::Md5Search(md5) = &spec else { unreachable!() };
     let outside = (0..).map(|n| format!("0x{n:x}")).find(|s| md5.puzzle().is_solved_by(s)).unwrap();
     let inside = md5.space().seed(solutions(&spec, 1)[0]).unwrap();
