@@ -1,8 +1,8 @@
-//! `cargo bench`: the backends against each other, in candidates a second.
+//! `cargo bench`: compares the backends, in candidates a second.
 //!
-//! divan, because it reports items a second and takes a whole search as one iteration without
-//! ceremony. Each bench searches the same span of a layout and asserts the hits it must find, so
-//! that no rate is of work left out; run as tests (`cargo bench -- --test`), each runs once.
+//! divan reports items a second and takes a whole search as one iteration. Each bench searches the
+//! same span of a layout and asserts its known hits, so that no rate leaves work out. As tests
+//! (`cargo bench -- --test`), each runs once.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -21,7 +21,7 @@ fn main() {
     divan::main();
 }
 
-/// What the judge alone finds in the span of a case: the known hits.
+/// A span and the hits that the judge finds in it.
 struct Case {
     space: Arc<SeedSpace>,
     span: Span,
@@ -46,7 +46,7 @@ fn case(layout: Layout, encoding: Encoding) -> Case {
     Case { space, span, hits }
 }
 
-/// The plain loop that the kernels are held against.
+/// Searches with the md-5 crate alone, as a baseline.
 fn by_the_crate(space: &SeedSpace, span: Span, hits: &mut Vec<u128>) {
     for nonce in span.start()..span.end() {
         let seed = space.seed(nonce).expect("the span is in the room");
@@ -82,9 +82,9 @@ fn cpu(bencher: Bencher<'_, '_>, level: Level, layout: Layout, encoding: Encodin
     }
 }
 
-/// Searches `len` nonces an iteration.
+/// Searches `len` nonces in each iteration.
 fn search(bencher: Bencher<'_, '_>, backend: &dyn Backend, len: u64, case: &Case) {
-    // The known span first, for its hits; then enough behind it for a rate.
+    // The known span first, for its hits; then enough nonces for a rate.
     let known = Control::new(Arc::clone(&case.space), case.span, BITS, usize::MAX);
     backend.search(&known).expect("the backend does not fail");
     assert!(known.hits().iter().map(|hit| hit.nonce).eq(case.hits.iter().copied()));
@@ -96,8 +96,8 @@ fn search(bencher: Bencher<'_, '_>, backend: &dyn Backend, len: u64, case: &Case
     });
 }
 
-/// The GPU that SEEDRUSH_BENCH_GPU names, or the best hardware GPU; opened once, so that shaders
-/// are compiled once.
+/// Returns the GPU that SEEDRUSH_BENCH_GPU names, or the best hardware GPU. Opens it once, so that
+/// shaders are compiled once.
 fn the_gpu() -> Option<&'static Gpu> {
     static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
     let open = || {
@@ -116,8 +116,8 @@ fn the_gpu() -> Option<&'static Gpu> {
 #[divan::bench(args = Layout::ALL, consts = [0, 1], sample_count = 9, sample_size = 1)]
 fn gpu<const E: usize>(bencher: Bencher<'_, '_>, layout: Layout) {
     let Some(gpu) = the_gpu() else { return };
-    // Hardware needs many dispatches for a rate, software must end some day.
-    let software = gpu.info().kind == seedrush::gpu::Kind::Software;
+    // Hardware needs many dispatches for a rate; software is slow.
+    let software = gpu.info().kind == seedrush::gpu::AdapterKind::Software;
     search(bencher, gpu, if software { 1 << 23 } else { 1 << 36 }, find(layout, ENCODINGS[E]));
 }
 

@@ -65,7 +65,7 @@ impl Encoding {
             Self::Text => characters.into_bytes(),
             Self::Bytes => {
                 let pairs = characters.as_bytes().chunks_exact(2);
-                pairs.map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+                pairs.map(|pair| 16 * digit(pair[0]) + digit(pair[1])).collect()
             }
         }
     }
@@ -442,6 +442,15 @@ mod tests {
         }
         assert_eq!(format!("{:>6}", Encoding::Text), "  text");
         assert_eq!("hex".parse::<Encoding>(), Err(PuzzleError::UnknownEncoding("hex".into())));
+    }
+
+    #[test]
+    fn puzzles_keep_what_they_are_made_of() {
+        for encoding in [Encoding::Text, Encoding::Bytes] {
+            let puzzle = puzzle("aBc", encoding);
+            assert_eq!((puzzle.string(), puzzle.encoding()), ("aBc", encoding));
+            assert_eq!(puzzle.difficulty(), Difficulty(8));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The library's front door: a puzzle and options in, solutions out.
 
 use crate::backend::{Backend, BackendError, Control, Hit};
-use crate::machine::{Machine, MachineError, Team};
+use crate::machine::{BackendPool, Machine, MachineError};
 use crate::puzzle::{Digest, Puzzle};
 use crate::seeds::{Layout, LayoutError, SeedSpace};
 use crate::span::Span;
@@ -97,7 +97,7 @@ pub struct Report {
 /// A search that is ready to run; [`Search::control`] stops it and shows its progress meanwhile.
 pub struct Search {
     control: Arc<Control>,
-    team: Team,
+    pool: BackendPool,
     span: Span,
 }
 
@@ -112,10 +112,10 @@ impl Search {
             None => SeedSpace::auto(puzzle),
         };
         let span = span_in(&space, options.start, options.count)?;
-        let team = options.machine.open(puzzle.difficulty())?;
+        let pool = options.machine.open(puzzle.difficulty())?;
         let bits = puzzle.difficulty().bits();
         let control = Control::new(Arc::new(space), span, bits, options.solutions.get());
-        Ok(Self { control: Arc::new(control), team, span })
+        Ok(Self { control: Arc::new(control), pool, span })
     }
 
     /// Returns the shared state of the search.
@@ -125,17 +125,17 @@ impl Search {
 
     /// Returns the backend that does the work.
     pub fn backend(&self) -> &dyn Backend {
-        &self.team
+        &self.pool
     }
 
     /// Calls `tell` whenever a backend fails, also when others go on in its place.
     pub fn on_failure(&mut self, tell: impl Fn(&BackendError) + Send + Sync + 'static) {
-        self.team.on_failure(tell);
+        self.pool.on_failure(tell);
     }
 
     /// Returns what the user should know about how the backends were chosen, in one line.
     pub fn note(&self) -> Option<&str> {
-        self.team.note()
+        self.pool.note()
     }
 
     /// Returns the nonces that are searched.
@@ -152,7 +152,7 @@ impl Search {
         let mut elapsed = Duration::ZERO;
         let result = self.control.outlast_pauses(|| {
             let began = Instant::now();
-            let result = self.team.search(&self.control);
+            let result = self.pool.search(&self.control);
             elapsed += began.elapsed();
             result
         });

@@ -268,6 +268,19 @@ mod tests {
         }
 
         #[test]
+        fn spans_behave_like_sets_of_units(a in small_span(), b in small_span(), at in 0u128..60) {
+            let units = |span: Span| (span.start()..span.end()).collect::<BTreeSet<_>>();
+            prop_assert_eq!(a.len(), units(a).len() as u128);
+            prop_assert_eq!(a.is_empty(), units(a).is_empty());
+            prop_assert_eq!(a.contains(at), units(a).contains(&at));
+            prop_assert_eq!(a.covers(b), units(a).is_superset(&units(b)));
+            prop_assert_eq!(units(a.intersect(b)), &units(a) & &units(b));
+            let (left, right) = a.split_at(at);
+            prop_assert_eq!(left.len(), at.min(a.len()));
+            prop_assert_eq!(&units(left) | &units(right), units(a));
+        }
+
+        #[test]
         fn split_keeps_every_unit(start: u128, len: u128, at: u128) {
             let span = Span::with_len(start, len);
             let (left, right) = span.split_at(at);
@@ -276,6 +289,27 @@ mod tests {
             prop_assert_eq!(right.end(), span.end());
             prop_assert!(left.len() <= at);
         }
+    }
+
+    #[test]
+    fn spans_are_written_as_ranges() {
+        assert_eq!(Span::new(3, 12).to_string(), "3..12");
+        assert_eq!(Span::new(9, 3), Span::new(9, 9), "a reversed span is empty");
+    }
+
+    #[test]
+    fn sets_count_fragments_and_know_when_they_are_empty() {
+        let mut set = SpanSet::new();
+        assert!(set.is_empty() && set.fragments() == 0 && set.first().is_none());
+        for start in [0, 10, 20] {
+            set.insert(Span::with_len(start, 5));
+        }
+        assert_eq!((set.fragments(), set.first()), (3, Some(Span::new(0, 5))));
+        assert_eq!(set.insert(Span::new(5, 10)), 5);
+        assert_eq!(set.fragments(), 2, "spans that touch become one");
+        assert!(!set.is_empty());
+        set.remove(Span::new(0, 25));
+        assert!(set.is_empty());
     }
 
     #[test]

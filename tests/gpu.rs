@@ -1,32 +1,31 @@
-//! The gpu backend as a user meets it.
+//! The gpu backend through the programs.
 
 use crate::programs::{seedrush, seedrush_with};
-use crate::schema::events;
 use serde_json::Value;
+use std::io::Write;
 
-/// Returns the number of the software adapter; prints a line where there is none.
+/// Returns the number of the software adapter. Without one, says on stderr that the test is skipped,
+/// past the test runner's capture; fails if SEEDRUSH_REQUIRE lists gpu.
 pub(crate) fn software() -> Option<String> {
     let (code, out, err) = seedrush(&["devices", "--json"]);
     assert_eq!(code, 0, "{err}");
-    // Mesa has a layer that complains where there is no desktop.
-    assert_eq!(err, "", "nothing is wrong");
-    let found = events(&out)
-        .into_iter()
-        .filter(|device| device["event"] == "gpu" && device["kind"] == "software")
+    let devices = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let found = devices
+        .filter(|device| device["backend"] == "gpu" && device["kind"] == "software")
         .map(|device| device["index"].to_string())
         .next();
     if found.is_none() {
         let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
         assert!(!required.split(',').any(|part| part == "gpu"), "SEEDRUSH_REQUIRE: {out}");
-        println!("skipped: no software adapter");
+        let _ = writeln!(std::io::stderr(), "skipped: gpu: no software adapter");
     }
     found
 }
 
-/// The nonces of the solutions in the lines of `--json`.
+/// Returns the nonces of the solutions that `--json` printed.
 fn nonces(out: &str) -> Vec<Value> {
-    events(out)
-        .into_iter()
+    let events = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events
         .filter(|event| event["event"] == "solution")
         .map(|event| event["nonce"].clone())
         .collect()
@@ -52,13 +51,9 @@ fn every_backend_finds_the_same_solutions() {
 }
 
 #[test]
+#[cfg(target_os = "linux")] // Only Vulkan's loader can be told to find no driver.
 fn without_a_driver_auto_goes_on_and_gpu_says_what_to_install() {
-    // The loader finds no driver where this names none.
     let none = [("VK_ICD_FILENAMES", "/none"), ("VK_DRIVER_FILES", "/none")];
-    if !cfg!(target_os = "linux") {
-        println!("skipped: other systems have other loaders");
-        return;
-    }
     let auto = ["mine", "--bits", "40", "abcdf", "--count", "1000"];
     let (code, out, err) = seedrush_with(&none, &auto);
     assert_eq!(code, 1, "{err}");
@@ -74,7 +69,7 @@ fn without_a_driver_auto_goes_on_and_gpu_says_what_to_install() {
 }
 
 #[test]
-fn a_name_that_fits_no_gpu_is_a_usage_error() {
+fn a_name_that_matches_no_gpu_is_a_usage_error() {
     let Some(gpu) = software() else { return };
     let (code, _, err) = seedrush(&["mine", "2", "abcdf", "--gpu", "no such card"]);
     assert_eq!(code, 2);
@@ -89,13 +84,11 @@ fn bench_has_rows_for_a_gpu_that_is_named() {
     let words = ["bench", "--backend", "gpu", "--gpu", &gpu, "--seconds", "0.2", "--json"];
     let (code, out, err) = seedrush(&words);
     assert_eq!(code, 0, "{err}");
-    let events = events(&out);
-    let rows: Vec<&Value> = events.iter().filter(|event| event["event"] == "row").collect();
+    let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 6, "{out}");
     for row in rows {
         assert_eq!(row["backend"], "gpu");
-        // A slow adapter gets few done in this time.
+        // A slow machine may finish no dispatch in this time.
         assert!(row["candidates"].is_u64(), "{row}");
-        assert!(row["efficiency_ppm"].is_u64(), "{row}");
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::puzzle::{Difficulty, Encoding, Puzzle};
 use crate::seeds::Layout;
 
-/// A backend that does what it is told: which nonces it reports, and how far it gets.
+/// A backend that reports given nonces and fails at a given one.
 struct MockBackend {
     candidates: Vec<u128>,
     claim: u128,
@@ -28,7 +28,7 @@ impl Backend for MockBackend {
     }
 }
 
-/// `abcdf` at two bytes: 14999 is the first solution, and 8-bit hits are about one in 256.
+/// Searches `abcdf` at two bytes: 14999 is the first solution; one nonce in 256 is an 8-bit hit.
 fn control(span: Span, filter_bits: u32, wanted: usize) -> Control {
     let difficulty = Difficulty::from_bytes(2).unwrap();
     let puzzle = Puzzle::new("abcdf", difficulty, Encoding::Text).unwrap();
@@ -87,7 +87,7 @@ fn an_error_ends_a_search_that_was_paused() {
     assert!(result.is_err());
 }
 
-/// The first nonces that solve the puzzle.
+/// Returns the first nonces that solve the puzzle.
 fn solutions(count: usize) -> Vec<u128> {
     let control = control(Span::new(0, 1), 0, 1);
     let space = control.space();
@@ -129,7 +129,7 @@ fn the_frontier_waits_for_the_first_gap() {
 }
 
 #[test]
-fn solutions_settle_in_order_whatever_order_they_come_in() {
+fn solutions_settle_in_nonce_order() {
     let known = solutions(3);
     let control = control(Span::new(0, known[2] + 1000), 16, 2);
     let late = Span::new(known[0] + 1, known[2] + 1000);
@@ -173,7 +173,7 @@ fn near_solutions_are_hits_but_settle_nothing() {
 }
 
 #[test]
-fn what_a_failed_backend_gave_back_another_searches() {
+fn spans_given_back_by_a_failed_backend_are_searched_by_another() {
     let control = control(Span::new(0, 4096), 16, 1);
     let breaks = MockBackend { candidates: vec![], claim: 1024, gives_up_at: 2000 };
     assert!(breaks.search(&control).is_err());
@@ -183,7 +183,7 @@ fn what_a_failed_backend_gave_back_another_searches() {
 }
 
 #[test]
-fn a_stopped_control_gives_no_more_work() {
+fn a_stopped_control_grants_no_claims() {
     let control = control(Span::new(0, 4096), 16, 1);
     control.stop();
     assert_eq!(control.claim(1), None);

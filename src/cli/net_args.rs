@@ -32,11 +32,18 @@ pub struct RouteArgs {
 }
 
 impl RouteArgs {
-    /// The way to `target`.
+    /// Returns the way to `target`.
     ///
     /// # Errors
-    /// No such team.
+    /// The target names a port, and so does an option.
     pub fn route(&self, target: &Target) -> Result<Route, Failure> {
+        let options = [("--port", self.port.is_some()), ("--team", self.team.is_some())];
+        if let Some((option, _)) = options.iter().find(|(_, given)| *given && target.port.is_some())
+        {
+            return Err(Failure::usage(anyhow!(
+                "{target} names a port, and {option} another: leave one out"
+            )));
+        }
         let (port, transport) = match self.team {
             Some(team) => {
                 let (port, tcp) = team_port(team).map_err(|text| Failure::usage(anyhow!(text)))?;
@@ -45,6 +52,18 @@ impl RouteArgs {
             None => (self.port.unwrap_or(DEFAULT_PORT), self.transport),
         };
         Ok(Route { target: target.clone(), port, transport, retry_for: self.retry_for })
+    }
+
+    /// Returns the options again, as they were given, for a command that a user can repeat.
+    pub fn words(&self) -> String {
+        let port = self.port.map(|port| format!(" --port {port}"));
+        let team = self.team.map(|team| format!(" --team {team}"));
+        let transport = match self.transport {
+            Transport::Auto => None,
+            Transport::Tcp => Some(" --transport tcp".to_owned()),
+            Transport::Udp => Some(" --transport udp".to_owned()),
+        };
+        [port, team, transport].into_iter().flatten().collect()
     }
 }
 

@@ -6,10 +6,10 @@ use clap::Args;
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Verbosity {
     /// Print results and errors only
-    #[arg(long, short, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
     /// Say more about what happens
-    #[arg(long, short)]
+    #[arg(long, short, global = true)]
     pub verbose: bool,
 }

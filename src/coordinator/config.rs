@@ -87,6 +87,9 @@ pub struct Config {
     /// Nonces that one place of an audit may take: 2^17 take the judge some 50 ms. An audit of a lease
     /// whose shares are rarer than that mostly proves nothing; drivers with a backend allow more.
     pub audit_budget: u64,
+    /// Whether facts are kept for [`poll_fact`](super::Coordinator::poll_fact). Only for drivers
+    /// that take them after every call: those that nobody takes fill the memory.
+    pub facts: bool,
 }
 
 impl Default for Config {
@@ -109,6 +112,7 @@ impl Default for Config {
             audit_all_until: 16,
             audit_one_in: 32,
             audit_budget: 1 << 17,
+            facts: false,
         }
     }
 }

@@ -15,7 +15,10 @@ const NETWORKS_PART: usize = 2;
 const NETWORK_PART: usize = 16;
 
 /// Who has submitted a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Submitter {
     /// The server itself, at its start. Its job is never forgotten.
     Server,
@@ -59,6 +62,11 @@ impl Places {
 
     pub(super) fn begin(&mut self, submitter: Submitter) {
         *self.active.entry(submitter).or_default() += 1;
+    }
+
+    /// Returns the ended jobs that are kept, each submitter's in the order in which they ended.
+    pub(super) fn ended(&self) -> impl Iterator<Item = JobId> {
+        self.ended.values().flatten().copied()
     }
 
     /// Moves a job to those that have ended; returns one that is to be forgotten for it.

@@ -2,7 +2,7 @@
 
 use super::sim::{Manner, Sim, find};
 use super::*;
-use crate::coordinator::trust::{Evidence, Trust};
+use crate::coordinator::evidence::{Conduct, Evidence};
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Poisson};
 
@@ -346,7 +346,7 @@ fn fates(leases: u32, part: f64, expected: f64, reports: u32) -> Fates {
     let mut random = rand_chacha::ChaCha20Rng::from_seed([9; 32]);
     let each = expected / f64::from(reports);
     let draws = Poisson::new(f64::max(each * part, 1e-9)).unwrap();
-    let (mut fates, mut trust) = (Fates::default(), Trust::default());
+    let (mut fates, mut trust) = (Fates::default(), Conduct::default());
     for _ in 0..leases {
         let mut evidence = Evidence::default();
         let mut confirmed = false;
@@ -357,7 +357,7 @@ fn fates(leases: u32, part: f64, expected: f64, reports: u32) -> Fates {
             confirmed = evidence.is_credible() || (confirmed && part < 1.0);
             if trust.weigh(shares, each) {
                 fates.accused += 1;
-                trust = Trust::default();
+                trust = Conduct::default();
                 break;
             }
             if report == reports || (confirmed && part < 1.0) {
@@ -397,7 +397,7 @@ fn who_skips_a_part_for_long_is_accused_in_time() {
     for (part, most) in [(0.0, 1), (0.5, 1), (0.8, 2), (0.9, 8), (0.95, 30)] {
         let (honest, lying) = (Poisson::new(2048.0).unwrap(), 2048.0 * part);
         // A long honest past pays for nothing.
-        let mut trust = Trust::default();
+        let mut trust = Conduct::default();
         for _ in 0..100 {
             assert!(!trust.weigh(honest.sample(&mut random) as usize, 2048.0));
         }

@@ -1,5 +1,6 @@
 //! Any events in any order: nothing is lost, nothing counted twice.
 
+use super::restore::{check_restored, facts, with_facts};
 use super::*;
 use crate::jobs::JobResult;
 use num_bigint::BigUint;
@@ -102,6 +103,8 @@ struct World {
     audits: Vec<Audit>,
     /// Units of the sum that a verdict has counted.
     counted: SpanSet,
+    /// Every fact so far.
+    log: Vec<Fact>,
 }
 
 impl World {
@@ -114,7 +117,7 @@ impl World {
             shortest_lease: Duration::from_millis(50),
             ..Config::default()
         };
-        let mut coordinator = Coordinator::new(config, [7; 32]);
+        let mut coordinator = Coordinator::new(with_facts(config), [7; 32]);
         let sum = coordinator.submit(Duration::ZERO, 1, sum(3, 40_000), 1).unwrap();
         let search =
             with_search.then(|| coordinator.submit(Duration::ZERO, 2, search(14, 2), 2).unwrap());
@@ -129,6 +132,7 @@ impl World {
             messages: Vec::new(),
             audits: Vec::new(),
             counted: SpanSet::new(),
+            log: Vec::new(),
         }
     }
 
@@ -201,6 +205,7 @@ impl World {
                 }
             }
         }
+        self.log.extend(facts(&mut self.coordinator));
         for event in events(&mut self.coordinator) {
             if let Event::Audit(audit) = event {
                 self.audits.push(audit);
@@ -263,6 +268,13 @@ impl World {
         assert_eq!(result, JobResult::SumOfSquares(expected));
     }
 
+    /// The process ends here and another goes on from the facts, which give the same state.
+    fn restart(&mut self) {
+        self.coordinator = check_restored(&self.coordinator, &mut self.log);
+        self.clients = [None; 4];
+        self.grants.clear();
+    }
+
     /// Whatever has happened, two honest newcomers bring every job to its end.
     fn finish(&mut self) {
         let ids: Vec<ClientId> = [100, 101]
@@ -298,13 +310,18 @@ proptest! {
     fn nothing_is_lost_and_nothing_counts_twice(
         with_search: bool,
         steps in prop::collection::vec(step(), 1..160),
+        restart in prop::option::of(0usize..160),
     ) {
         let mut world = World::new(with_search);
         (0..3).for_each(|session| world.take(Step::Join { session }));
-        for step in steps {
+        for (place, step) in steps.into_iter().enumerate() {
+            if restart == Some(place) {
+                world.restart();
+            }
             world.take(step);
         }
         world.check_sum();
+        world.restart();
         world.finish();
         world.check_sum();
         check_coverage(&world.coordinator);

@@ -182,7 +182,7 @@ fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
     let client = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
     let job = coordinator.submit(Duration::ZERO, 1, search(0, MAX_WANTED), 1).unwrap();
     let bytes = |coordinator: &Coordinator| {
-        coordinator.jobs.find(job).map_or(0, |entry| entry.job.solution_bytes())
+        coordinator.tables.jobs.find(job).map_or(0, |entry| entry.job.solution_bytes())
     };
     let mut solutions = 0;
     // Each twice, and more than are wanted.
@@ -229,7 +229,7 @@ fn nobody_elsewhere_ends_what_is_not_theirs() {
         assert_eq!(coordinator.job(job).unwrap().ended, None);
     }
     assert_eq!(coordinator.cancel_as(SECOND, far, fars), Ok(()));
-    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Err(CancelError::Unknown(fars)));
+    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Err(CancelError::Ended(fars)));
     for job in [main, here, nears] {
         assert_eq!(coordinator.cancel_as(SECOND, Submitter::Here, job), Ok(()));
     }

@@ -7,10 +7,12 @@ mod hostile;
 mod invariants;
 mod jobs;
 mod leases;
+mod restore;
 mod sim;
 mod trust;
 
 use super::*;
+use crate::jobs::JobKind;
 use crate::jobs::{JobSpec, Outcome, SumOfSquares, samples};
 use crate::span::SpanSet;
 use std::ops::Deref;

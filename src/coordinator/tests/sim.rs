@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::jobs::{JobResult, Md5Search};
+use std::collections::VecDeque;
 use std::sync::LazyLock;
 
 /// Zero bits of the first nonces of [`search`] and of all of [`small_search`], hashed once for all

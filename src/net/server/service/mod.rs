@@ -35,7 +35,7 @@ pub enum ServerEvent {
         client: u64,
         /// Where it is.
         address: String,
-        /// Its name, backend and threads.
+        /// Its name and backend.
         what: String,
     },
     /// A client is gone.
@@ -50,6 +50,17 @@ pub enum ServerEvent {
     Distrusted(u64, String),
     /// A line that a client of the classic protocol has sent.
     Said(u64, String),
+    /// Someone has submitted a job.
+    Submitted {
+        /// Its number.
+        job: JobId,
+        /// Describes it.
+        what: String,
+        /// The submitter's address.
+        address: String,
+    },
+    /// The server's own job has ended; the server stays until this many other jobs have, too.
+    Lingering(usize),
 }
 
 struct State {
@@ -59,6 +70,10 @@ struct State {
     bans: Bans,
     /// The job after which the server closes.
     main_job: Option<JobId>,
+    /// The end of that job.
+    main_over: Option<Over>,
+    /// Closes after that job although others are under way.
+    once: bool,
     closing: Option<Over>,
 }
 
@@ -112,6 +127,8 @@ impl Service {
                 coordinator: Coordinator::new(config, random_bytes()),
                 sessions: Sessions::default(),
                 main_job: None,
+                main_over: None,
+                once: false,
                 closing: None,
             }),
             open: AtomicBool::new(false),
@@ -138,13 +155,18 @@ impl Service {
     ///
     /// # Errors
     /// There are too many jobs.
-    pub(in crate::net) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
+    pub(crate) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
         let key = u128::from_ne_bytes(random_key());
         let submitter = Submitter::Server;
         let job = self.with(|coordinator, now| coordinator.submit_as(now, submitter, key, spec, 1));
         let job = job.map_err(|error| error.to_string())?;
         self.state().main_job = Some(job);
         Ok(job)
+    }
+
+    /// Closes after the main job although others are under way.
+    pub(in crate::net) fn close_after_main(&self) {
+        self.state().once = true;
     }
 
     /// Tells everyone that the server ends.
@@ -295,8 +317,7 @@ impl Service {
         match event {
             Event::Joined(id) => {
                 if let Some(status) = state.coordinator.client(id) {
-                    let threads = status.threads;
-                    let what = format!("{}, {}, threads {threads}", status.name, status.backend);
+                    let what = format!("{}, {}", status.name, status.backend);
                     self.show(ServerEvent::Joined { client: id.0, address: status.address, what });
                 }
             }
@@ -338,7 +359,14 @@ impl Service {
         let over = convert::over(&state.coordinator, job, end);
         self.show(ServerEvent::JobEnded(job, end));
         if state.main_job == Some(job) {
-            return self.close_after(state, over);
+            state.main_over = Some(over.clone());
+        }
+        if let Some(main) = state.main_over.clone() {
+            let others = state.coordinator.totals().active_jobs;
+            if others == 0 || state.once {
+                return self.close_after(state, main);
+            }
+            self.show(ServerEvent::Lingering(others));
         }
         for id in holders {
             self.tell(state, id, Notification::Over(over.clone()));
