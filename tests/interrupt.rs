@@ -24,8 +24,13 @@ struct Mining {
 
 impl Mining {
     fn start(words: &[&str]) -> Self {
+        Self::start_as("mine", words)
+    }
+
+    /// Starts another command of the same program.
+    fn start_as(name: &str, words: &[&str]) -> Self {
         let mut command = Command::new(SEEDRUSH);
-        command.arg("mine").args(words).stdin(Stdio::null());
+        command.arg(name).args(words).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Self { child, out }
@@ -153,6 +158,18 @@ fn people_read_the_command_on_standard_error_where_the_output_is_a_file() {
     err.read_to_string(&mut rest).unwrap();
     assert!(rest.contains(command), "{rest}");
     assert_eq!(mining.child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn an_interrupted_bench_says_how_many_rows_it_has() {
+    let words = ["--json", "--seconds", "0.2", "--backend", "cpu"];
+    let mut bench = Mining::start_as("bench", &words);
+    bench.wait_for("row");
+    bench.signal("TERM");
+    let (code, out, err) = bench.end();
+    assert_eq!(code, Some(130), "{err}");
+    let said = events(&out);
+    assert_eq!(said.last().unwrap()["rows"], said.len(), "one row came before: {out}");
 }
 
 /// Lines and redrawn lines of a terminal, as they come.
