@@ -33,7 +33,6 @@ mod places;
 mod random;
 mod report;
 mod restore;
-mod resume;
 mod scheduler;
 mod serial;
 mod status;

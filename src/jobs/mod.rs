@@ -355,16 +355,6 @@ impl Job {
         }
     }
 
-    /// Folds the outcome of a span that an earlier server had confirmed. As [`Job::fold`], at most
-    /// once for every unit.
-    pub fn refold(&mut self, span: Span) {
-        if let (JobSpec::SumOfSquares(job), Folded::SumOfSquares(total)) =
-            (&self.spec, &mut self.folded)
-        {
-            *total += job.closed_form(span);
-        }
-    }
-
     /// Judges the claim that `nonce` is a solution, and keeps it if it is a new one.
     pub fn claim(&mut self, nonce: u128, client: u64) -> Claim {
         match (&self.spec, &mut self.folded) {

@@ -1,7 +1,6 @@
 //! Requests to a server, and wrong ones to all network programs, with the programs.
 
 use super::programs::{CLIENT, Program, SEEDRUSH, SERVER, json_lines, run};
-use crate::schema::events;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ fn jobs_and_clients_are_listed_for_people_and_programs() {
     let ask = |words: &[&str]| run(SEEDRUSH, &[words, &to].concat());
     let (code, said) = ask(&["submit", "md5", "2", "ABCD", "--json"]);
     assert_eq!(code, Some(0), "{said}");
-    let events = events(&json_lines(&said));
+    let events = crate::schema::events(&json_lines(&said));
     let result = events.last().unwrap();
     assert_eq!((&events[0]["event"], &events[0]["job"]), (&"submitted".into(), &1.into()));
     assert_eq!((&result["program"], &result["state"]), (&"wait".into(), &"finished".into()));
@@ -42,7 +41,7 @@ fn jobs_and_clients_are_listed_for_people_and_programs() {
         (&["status", "99"], 1),
     ] {
         let (_, said) = ask(&[words, &["--json"]].concat());
-        let got = events(&json_lines(&said));
+        let got = crate::schema::events(&json_lines(&said));
         let of_interest = got.iter().filter(|event| event["event"] != "progress").count();
         assert_eq!(of_interest, lines, "{words:?}: {said}");
     }
@@ -76,7 +75,7 @@ fn an_interrupted_submission_says_how_to_wait_for_its_job() {
     wait.wait_for("\"state\":\"waiting\"");
     wait.signal("-INT");
     let (code, said) = wait.end();
-    let events = events(&json_lines(&said));
+    let events = crate::schema::events(&json_lines(&said));
     assert_eq!((code, &events.last().unwrap()["interrupted"]), (Some(130), &true.into()), "{said}");
 }
 

@@ -19,6 +19,7 @@ use crate::cpu::Cpu;
 use crate::jobs::{JobSpec, MAX_OUTSIDE, MAX_WANTED, Md5Search};
 use crate::net::plaintext::Problem;
 use crate::net::server::{Ending, Server};
+use crate::proto::MAX_TITLE;
 use crate::puzzle::Puzzle;
 use crate::seeds::SeedSpace;
 use anyhow::anyhow;
@@ -156,14 +157,21 @@ struct Work {
 async fn serve(args: &ServerArgs, work: Work) -> Result<Exit, Failure> {
     let Sockets { tcp, udp, address } = listen::open(args).await?;
     let auditor = Cpu::new(None, Some(NonZeroUsize::MIN)).map_err(Failure::usage)?;
-    let mut server = Server::new(args.config(), tcp, udp).with_auditor(Arc::new(auditor));
-    let console = args.console(server.service());
-    announce(&console, args, &work, address);
-    server = match (&work.saved, work.main.clone()) {
-        (Some(saved), _) => resumed(server, saved, &console)?,
-        (None, Some(spec)) => server.with_job(spec).map_err(|text| Failure::from(anyhow!(text)))?,
-        (None, None) => server,
+    let main = work.main.clone();
+    let mut server = match (work.saved, main.clone()) {
+        (Some(saved), _) => Server::restored(args.config(), tcp, udp, saved.facts, saved.main)
+            .map_err(Failure::usage)?,
+        (None, Some(spec)) => Server::new(args.config(), tcp, udp)
+            .with_job(spec)
+            .map_err(|text| Failure::from(anyhow!(text)))?,
+        (None, None) => Server::new(args.config(), tcp, udp),
     };
+    server = server.with_auditor(Arc::new(auditor));
+    let console = args.console(server.service());
+    announce(&console, args, main.as_ref(), address);
+    if args.resume.is_some() {
+        tell_resumed(&console);
+    }
     if let Some(problem) = work.problem {
         server = server.with_classic(problem);
     }
@@ -191,30 +199,27 @@ async fn serve(args: &ServerArgs, work: Work) -> Result<Exit, Failure> {
     exit
 }
 
-/// Gives the jobs of a resume file to the server.
-fn resumed(server: Server, saved: &Saved, console: &Console) -> Result<Server, Failure> {
-    for resumed in saved.restore(&server.service())? {
-        let (job, before) = (resumed.job, resumed.before);
-        let done = text::amount(resumed.confirmed as f64);
-        let found = match resumed.solutions {
+/// Says which jobs of a resume file go on.
+fn tell_resumed(console: &Console) {
+    let jobs = console.service.with(|coordinator, _| coordinator.jobs());
+    for status in jobs.into_iter().filter(|status| status.ended.is_none()) {
+        let (job, what) = (status.id, status.spec.title(MAX_TITLE));
+        let done = text::amount(status.confirmed as f64);
+        let found = match status.solutions {
             0 => String::new(),
-            number => format!(" and {} found", text::plural(number as usize, "solution")),
+            number => format!(", {} found", text::plural(number, "solution")),
         };
-        let number =
-            if job.0 == before { String::new() } else { format!(" (it was job {before})") };
         console.tell(
-            &format!("job {job}{number} goes on: {}, {done} done{found}", resumed.spec),
+            &format!("job {job} goes on: {what}, {done} done{found}"),
             "resumed",
             &json!({
                 "job": job.0,
-                "before": before,
-                "what": resumed.spec.to_string(),
-                "confirmed": json::integer(resumed.confirmed),
-                "solutions": resumed.solutions,
+                "what": what,
+                "confirmed": json::integer(status.confirmed),
+                "solutions": status.solutions,
             }),
         );
     }
-    Ok(server)
 }
 
 /// Says how the server ended. A server that was stopped saves its jobs, and prints the command that
@@ -264,7 +269,7 @@ impl Work {
     fn new(args: &ServerArgs) -> Result<Self, Failure> {
         let saved = args.resume.as_deref().map(Saved::read).transpose().map_err(Failure::usage)?;
         let main = match &saved {
-            Some(saved) => saved.main_spec()?,
+            Some(saved) => saved.main_spec(),
             None => args.main_puzzle()?.map(|puzzle| args.spec(&puzzle)).transpose()?,
         };
         let problem = if args.classic { Some(problem(main.as_ref())?) } else { None };
@@ -382,8 +387,8 @@ impl ServerArgs {
     }
 }
 
-fn announce(console: &Console, args: &ServerArgs, work: &Work, address: SocketAddr) {
-    let what = match &work.main {
+fn announce(console: &Console, args: &ServerArgs, main: Option<&JobSpec>, address: SocketAddr) {
+    let what = match main {
         Some(JobSpec::Md5Search(search)) => format!(
             "problem: {} for {:?}, {} encoding, {} seeds",
             search.puzzle().difficulty(),
@@ -408,7 +413,7 @@ fn announce(console: &Console, args: &ServerArgs, work: &Work, address: SocketAd
         &json!({
             "address": address.to_string(),
             "min_clients": args.min_clients(),
-            "what": work.main.as_ref().map(ToString::to_string),
+            "what": main.map(ToString::to_string),
         }),
     );
 }

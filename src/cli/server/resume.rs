@@ -1,15 +1,12 @@
-//! Resume files: the unfinished jobs of a server that was stopped, for `seedrush-server --resume`.
+//! Resume files: the state of a server that was stopped, for `seedrush-server --resume`.
 //!
 //! A file rather than `--start` and `--count`: many clients leave many gaps, a server may have many
-//! jobs, and solutions found so far count too. It holds what is confirmed. What was only claimed or
-//! leased is searched again.
+//! jobs, and solutions found so far count too. It holds the coordinator's facts, so everything that
+//! is confirmed. What was only claimed or leased is searched again.
 
-use crate::coordinator::{Coordinator, JobId, Submitter};
-use crate::jobs::{JobSpec, Md5Search, SumOfSquares};
+use crate::coordinator::{Config, Coordinator, Fact, JobId};
+use crate::jobs::JobSpec;
 use crate::net::server::Service;
-use crate::puzzle::{Difficulty, Encoding, Puzzle};
-use crate::seeds::Layout;
-use crate::span::{Span, SpanSet};
 use anyhow::{Context as _, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
@@ -23,82 +20,24 @@ const FORMAT: u32 = 1;
 /// Files of one port that may lie in one directory.
 const MOST_FILES: u32 = 1000;
 
-/// The unfinished jobs of a server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The state of a server.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Saved {
     format: u32,
-    jobs: Vec<SavedJob>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SavedJob {
-    /// The number that the job had.
-    job: u64,
-    /// True for the job after which the server ends.
-    main: bool,
-    priority: u32,
-    work: SavedWork,
-    /// Confirmed spans, ascending: first nonce or number, and one past the last.
-    confirmed: Vec<(Number, Number)>,
-    /// Seeds found so far.
-    seeds: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-enum SavedWork {
-    Md5 {
-        string: String,
-        bits: u32,
-        encoding: String,
-        seed_prefix: bool,
-        layout: String,
-        solutions: u32,
-    },
-    SumOfSquares {
-        first: Number,
-        last: Number,
-    },
-}
-
-/// A number in decimal digits: JSON readers round large ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Number(String);
-
-impl From<u128> for Number {
-    fn from(number: u128) -> Self {
-        Self(number.to_string())
-    }
-}
-
-impl Number {
-    fn value(&self) -> anyhow::Result<u128> {
-        self.0.parse().map_err(|_| anyhow!("{:?} is no whole number", self.0))
-    }
-}
-
-/// A job taken up again.
-pub(super) struct Resumed {
-    /// Its number now, and before.
-    pub(super) job: JobId,
-    pub(super) before: u64,
-    pub(super) spec: JobSpec,
-    pub(super) confirmed: u128,
-    pub(super) solutions: u32,
+    /// The job after which the server ends.
+    pub(super) main: Option<JobId>,
+    pub(super) facts: Vec<Fact>,
 }
 
 impl Saved {
-    /// Collects the unfinished jobs of a server; `None` if there are none.
+    /// Takes the state of a server; `None` if no job is unfinished.
     pub(super) fn of(service: &Service) -> Option<Self> {
         let main = service.main_job();
-        let jobs: Vec<SavedJob> = service.with(|coordinator, _| {
-            let all = coordinator.jobs();
-            let unfinished = all.iter().filter(|status| status.ended.is_none());
-            unfinished.map(|status| SavedJob::of(coordinator, status.id, main)).flatten().collect()
-        });
-        (!jobs.is_empty()).then_some(Self { format: FORMAT, jobs })
+        let (jobs, facts) = service
+            .with(|coordinator, _| (coordinator.totals().active_jobs, coordinator.snapshot()));
+        let facts = facts.into_iter().filter_map(for_another_server).collect();
+        (jobs > 0).then_some(Self { format: FORMAT, main, facts })
     }
 
     /// Reads a file and checks it.
@@ -117,27 +56,20 @@ impl Saved {
     fn check(&self) -> anyhow::Result<()> {
         let format = self.format;
         ensure!(format == FORMAT, "it has format {format}, and this program reads {FORMAT}");
-        ensure!(!self.jobs.is_empty(), "it holds no job");
-        ensure!(self.jobs.iter().filter(|job| job.main).count() <= 1, "it has two main jobs");
-        for job in &self.jobs {
-            let spec = job.work.spec()?;
-            job.confirmed_in(spec.whole())?;
-            job.check_seeds(&spec)?;
-        }
+        // Whatever contradicts itself shows here; nobody draws audits from this coordinator.
+        Coordinator::restore(Config::default(), [0; 32], self.facts.clone())?;
+        ensure!(self.main.is_none() || self.main_spec().is_some(), "its main job is missing");
         Ok(())
     }
 
     /// The job after which the server ends.
-    pub(super) fn main_spec(&self) -> anyhow::Result<Option<JobSpec>> {
-        self.jobs.iter().find(|job| job.main).map(|job| job.work.spec()).transpose()
-    }
-
-    /// Gives the jobs to a new server; `submit_main` is for the one after which it ends.
-    ///
-    /// # Errors
-    /// The server does not take them.
-    pub(super) fn restore(&self, service: &Service) -> anyhow::Result<Vec<Resumed>> {
-        self.jobs.iter().map(|job| job.restore(service)).collect()
+    pub(super) fn main_spec(&self) -> Option<JobSpec> {
+        self.facts.iter().find_map(|fact| match fact {
+            Fact::Submitted(submitted) if Some(submitted.job) == self.main => {
+                Some(submitted.spec.clone())
+            }
+            _ => None,
+        })
     }
 
     /// Writes the file: to `path`, or under a new name in the current directory, or where that cannot
@@ -182,193 +114,104 @@ impl Saved {
     }
 }
 
-impl SavedJob {
-    fn of(coordinator: &Coordinator, id: JobId, main: Option<JobId>) -> Option<Self> {
-        let (status, coverage) = (coordinator.job(id)?, coordinator.coverage(id)?);
-        Some(Self {
-            job: id.0,
-            main: main == Some(id),
-            priority: status.priority,
-            work: SavedWork::of(&status.spec),
-            confirmed: coverage
-                .confirmed
-                .iter()
-                .map(|span| (span.start().into(), span.end().into()))
-                .collect(),
-            seeds: coordinator.seeds(id, 0).collect(),
-        })
+/// Changes a fact so that it holds for a server whose clock and clients begin anew.
+fn for_another_server(mut fact: Fact) -> Option<Fact> {
+    match &mut fact {
+        // Its clients come one by one again.
+        Fact::Started => return None,
+        Fact::Submitted(submitted) => submitted.at = Duration::ZERO,
+        Fact::Ended { at, .. } => *at = Duration::ZERO,
+        Fact::Accused(accused) => accused.at = Duration::ZERO,
+        _ => {}
     }
-
-    /// The confirmed spans; all must lie in `whole`, one after the other.
-    fn confirmed_in(&self, whole: Span) -> anyhow::Result<SpanSet> {
-        let mut set = SpanSet::new();
-        let mut last = whole.start();
-        for (start, end) in &self.confirmed {
-            let (start, end) = (start.value()?, end.value()?);
-            let fits = last <= start && start < end && end <= whole.end();
-            ensure!(fits, "job {}: the span {start}..{end} is out of place", self.job);
-            set.insert(Span::new(start, end));
-            last = end;
-        }
-        Ok(set)
-    }
-
-    fn check_seeds(&self, spec: &JobSpec) -> anyhow::Result<()> {
-        let solves = |seed: &String| match spec {
-            JobSpec::Md5Search(search) => search.puzzle().is_solved_by(seed),
-            JobSpec::SumOfSquares(_) => false,
-        };
-        match self.seeds.iter().find(|seed| !solves(seed)) {
-            Some(seed) => Err(anyhow!("job {}: {seed:?} is no solution", self.job)),
-            None => Ok(()),
-        }
-    }
-
-    fn restore(&self, service: &Service) -> anyhow::Result<Resumed> {
-        let spec = self.work.spec()?;
-        let confirmed = self.confirmed_in(spec.whole())?;
-        let job = if self.main {
-            service.submit_main(spec.clone()).map_err(|text| anyhow!(text))?
-        } else {
-            // Whoever submitted it may have gone; this machine may cancel every job.
-            let (key, submitter) = (u128::from(self.job), Submitter::Here);
-            service.with(|coordinator, now| {
-                coordinator.submit_as(now, submitter, key, spec.clone(), self.priority)
-            })?
-        };
-        let solutions = service.with(|coordinator, now: Duration| {
-            coordinator.resume(now, job, confirmed.iter(), &self.seeds)
-        });
-        Ok(Resumed { job, before: self.job, spec, confirmed: confirmed.len(), solutions })
-    }
-}
-
-impl SavedWork {
-    fn of(spec: &JobSpec) -> Self {
-        match spec {
-            JobSpec::Md5Search(search) => Self::Md5 {
-                string: search.puzzle().string().to_owned(),
-                bits: search.puzzle().difficulty().bits(),
-                encoding: search.puzzle().encoding().to_string(),
-                seed_prefix: search.puzzle().seed_prefix(),
-                layout: search.space().layout().to_string(),
-                solutions: search.wanted(),
-            },
-            JobSpec::SumOfSquares(sum) => {
-                Self::SumOfSquares { first: sum.first().into(), last: sum.last().into() }
-            }
-        }
-    }
-
-    fn spec(&self) -> anyhow::Result<JobSpec> {
-        Ok(match self {
-            Self::Md5 { string, bits, encoding, seed_prefix, layout, solutions } => {
-                let encoding: Encoding = encoding.parse()?;
-                let puzzle = Puzzle::new(string, Difficulty::from_bits(*bits)?, encoding)?;
-                let puzzle = if *seed_prefix { puzzle.with_seed_prefix()? } else { puzzle };
-                let layout: Layout = layout.parse()?;
-                JobSpec::Md5Search(Md5Search::new(&puzzle, layout, *solutions)?)
-            }
-            Self::SumOfSquares { first, last } => {
-                JobSpec::SumOfSquares(SumOfSquares::new(first.value()?, last.value()?)?)
-            }
-        })
-    }
+    Some(fact)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::{JobResult, SumOfSquares};
+    use crate::net::server::Server;
+    use crate::span::Span;
 
-    fn job(work: SavedWork, confirmed: &[(u128, u128)], seeds: &[&str]) -> SavedJob {
-        SavedJob {
-            job: 7,
-            main: false,
-            priority: 3,
-            work,
-            confirmed: confirmed.iter().map(|&(start, end)| (start.into(), end.into())).collect(),
-            seeds: seeds.iter().map(ToString::to_string).collect(),
-        }
+    const JOB: JobId = JobId(7);
+
+    fn submitted() -> Fact {
+        let sum = JobSpec::SumOfSquares(SumOfSquares::new(0, 100).unwrap());
+        let mut coordinator = Coordinator::new(Config::default(), [0; 32]);
+        coordinator.submit(Duration::from_secs(9), 5, sum, 3).unwrap();
+        let Fact::Submitted(submitted) = coordinator.snapshot().remove(0) else { panic!() };
+        Fact::Submitted(crate::coordinator::Submitted { job: JOB, ..submitted })
     }
 
-    fn search() -> SavedWork {
-        SavedWork::Md5 {
-            string: "A7C02215FC".into(),
-            bits: 16,
-            encoding: "text".into(),
-            seed_prefix: false,
-            layout: "counting".into(),
-            solutions: 3,
-        }
+    fn confirmed(start: u128, end: u128) -> Fact {
+        let span = Span::new(start, end);
+        let outcome = crate::jobs::Outcome::SumOfSquares(SumOfSquares::add_up(span));
+        Fact::Confirmed { job: JOB, span, outcome: Some(outcome) }
     }
 
-    fn sum() -> SavedWork {
-        SavedWork::SumOfSquares { first: 0.into(), last: 100.into() }
+    fn saved(main: Option<JobId>, facts: Vec<Fact>) -> Saved {
+        Saved { format: FORMAT, main, facts }
     }
 
-    fn saved(jobs: Vec<SavedJob>) -> Saved {
-        Saved { format: FORMAT, jobs }
+    fn server(saved: Saved) -> Server {
+        Server::restored(Config::default(), None, None, saved.facts, saved.main).unwrap()
     }
 
     #[test]
-    fn a_file_is_read_as_it_was_written_and_never_overwrites_another() {
+    fn a_server_goes_on_where_another_was_stopped() {
         let directory = tempfile::tempdir().unwrap();
-        let saved = saved(vec![job(search(), &[(0, 10), (20, 30)], &["12d1a"])]);
+        let facts = vec![submitted(), confirmed(0, 50), confirmed(60, 101)];
+        let before = server(saved(Some(JOB), facts));
+        let path = directory.path().join("file");
+        Saved::of(&before.service()).unwrap().write(Some(&path), 1800).unwrap();
+        let read = Saved::read(&path).unwrap();
+        assert!(matches!(read.main_spec(), Some(JobSpec::SumOfSquares(_))));
+        let after = server(read).service();
+        assert_eq!(after.main_job(), Some(JOB));
+        let (status, result) = after.with(|coordinator, _| {
+            (coordinator.job(JOB).unwrap(), coordinator.result(JOB).unwrap())
+        });
+        assert_eq!((status.confirmed, status.free, status.priority), (91, 10, 3));
+        assert_eq!(status.submitted, Duration::ZERO, "the clock begins anew");
+        let expected: u128 = (0..50).chain(60..101).map(|n: u128| n * n).sum();
+        let JobResult::SumOfSquares(sum) = result else { panic!("{result:?}") };
+        assert_eq!(sum.to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn a_server_without_unfinished_jobs_saves_nothing() {
+        let finished = server(saved(None, vec![submitted(), confirmed(0, 101)]));
+        assert!(Saved::of(&finished.service()).is_none());
+    }
+
+    #[test]
+    fn a_new_file_never_replaces_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let saved = saved(None, vec![submitted()]);
         let first = saved.write_new(directory.path(), 1800).unwrap();
         let second = saved.write_new(directory.path(), 1800).unwrap();
         assert!(first.ends_with("seedrush-1800.resume"), "{first:?}");
         assert!(second.ends_with("seedrush-1800-2.resume"), "{second:?}");
-        assert_eq!(Saved::read(&first).unwrap(), saved);
-        let other = super::tests::saved(vec![job(sum(), &[], &[])]);
-        assert_eq!(other.write(Some(&first), 1800).unwrap(), first);
-        assert_eq!(Saved::read(&first).unwrap(), other);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 
     #[test]
     fn damaged_files_are_refused() {
         let reason = |saved: Saved| format!("{:#}", saved.check().unwrap_err());
-        assert!(reason(saved(vec![])).contains("no job"));
-        assert!(reason(Saved { format: 2, ..saved(vec![]) }).contains("format 2"));
-        for spans in [&[(5, 5)][..], &[(5, 3)], &[(0, 10), (9, 12)], &[(0, 1 << 127)]] {
-            let job = job(sum(), spans, &[]);
-            assert!(reason(saved(vec![job])).contains("out of place"), "{spans:?}");
-        }
-        assert!(reason(saved(vec![job(search(), &[], &["12d1b"])])).contains("no solution"));
-        assert!(reason(saved(vec![job(sum(), &[], &["12d1a"])])).contains("no solution"));
-        let both = SavedJob { main: true, ..job(search(), &[], &[]) };
-        assert!(reason(saved(vec![both.clone(), both])).contains("two main jobs"));
-        let reversed = SavedWork::SumOfSquares { first: 5.into(), last: 4.into() };
-        assert!(reason(saved(vec![job(reversed, &[], &[])])).contains("5 to 4"));
+        assert!(reason(Saved { format: 2, ..saved(None, vec![]) }).contains("format 2"));
+        assert!(reason(saved(Some(JOB), vec![])).contains("main job is missing"));
+        assert!(reason(saved(None, vec![confirmed(0, 1)])).contains("not submitted"));
+        let twice = vec![submitted(), confirmed(0, 2), confirmed(1, 3)];
+        assert!(reason(saved(None, twice)).contains("cannot be confirmed"));
+        let outside = vec![submitted(), confirmed(100, 102)];
+        assert!(reason(saved(None, outside)).contains("cannot be confirmed"));
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        for text in ["", "{}", "[1]", r#"{"format":1,"jobs":[],"more":1}"#] {
+        for text in ["", "{}", "[1]", r#"{"format":1,"main":null,"facts":[],"more":1}"#] {
             std::fs::write(&path, text).unwrap();
             let error = format!("{:#}", Saved::read(&path).unwrap_err());
             assert!(error.contains("no resume file"), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn restored_jobs_have_their_coverage_solutions_and_sums() {
-        let jobs = vec![
-            job(search(), &[(0, 10), (20, 30)], &["12d1a"]),
-            job(sum(), &[(0, 50), (60, 101)], &[]),
-        ];
-        let service = crate::net::server::Server::new(Default::default(), None, None).service();
-        let saved = saved(jobs);
-        let restored = saved.restore(&service).unwrap();
-        let confirmed: Vec<u128> = restored.iter().map(|job| job.confirmed).collect();
-        assert_eq!(confirmed, [20, 91]);
-        assert_eq!((restored[0].solutions, restored[0].before), (1, 7));
-        let again = Saved::of(&service).unwrap();
-        for (job, before) in again.jobs.iter().zip(&saved.jobs) {
-            assert_eq!((&job.confirmed, &job.seeds), (&before.confirmed, &before.seeds));
-            assert_eq!((&job.work, job.priority), (&before.work, 3));
-        }
-        let sum = service.with(|coordinator, _| coordinator.result(restored[1].job)).unwrap();
-        let expected: u128 = (0..50).chain(60..101).map(|n: u128| n * n).sum();
-        let crate::jobs::JobResult::SumOfSquares(sum) = sum else { panic!("{sum:?}") };
-        assert_eq!(sum.to_string(), expected.to_string());
     }
 }

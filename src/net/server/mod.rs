@@ -20,7 +20,7 @@ pub use service::{ServerEvent, Service};
 
 use super::{FAREWELL_TIME, framing, plaintext};
 use crate::backend::Backend;
-use crate::coordinator::Config;
+use crate::coordinator::{Config, Fact, JobId, RestoreError};
 use crate::jobs::JobSpec;
 use crate::proto::Over;
 use admission::{Admission, Limits, Seat};
@@ -64,6 +64,21 @@ impl Server {
     pub fn new(config: Config, tcp: Option<TcpListener>, udp: Option<UdpSocket>) -> Self {
         let (service, outlets) = Service::new(config);
         Self { service, outlets, tcp, udp, classic: None, auditor: None }
+    }
+
+    /// Returns a server with the state that `facts` tell of, which ends with `main_job`.
+    ///
+    /// # Errors
+    /// The facts contradict each other.
+    pub fn restored(
+        config: Config,
+        tcp: Option<TcpListener>,
+        udp: Option<UdpSocket>,
+        facts: Vec<Fact>,
+        main_job: Option<JobId>,
+    ) -> Result<Self, RestoreError> {
+        let (service, outlets) = Service::restored(config, facts, main_job)?;
+        Ok(Self { service, outlets, tcp, udp, classic: None, auditor: None })
     }
 
     /// The same server with a job, at whose end it ends.

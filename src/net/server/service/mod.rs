@@ -14,8 +14,8 @@ use super::convert::{self, describe};
 use super::sessions::{Sessions, Waker};
 use super::suspicion::Suspicion;
 use crate::coordinator::{
-    Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, JobEnd, JobId,
-    Reason as Doubt, Refusal, Standing, Submitter,
+    Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, Fact, JobEnd, JobId,
+    Reason as Doubt, Refusal, RestoreError, Standing, Submitter,
 };
 use crate::jobs::{JobSpec, Solution};
 use crate::net::{random_bytes, random_key};
@@ -117,6 +117,22 @@ pub(in crate::net) struct Handled {
 
 impl Service {
     pub(in crate::net) fn new(config: Config) -> (Arc<Self>, Outlets) {
+        Self::of(Coordinator::new(config, random_bytes()), None)
+    }
+
+    /// Returns a service with the state of an earlier one, which closes after `main_job`.
+    pub(in crate::net) fn restored(
+        config: Config,
+        facts: Vec<Fact>,
+        main_job: Option<JobId>,
+    ) -> Result<(Arc<Self>, Outlets), RestoreError> {
+        Ok(Self::of(Coordinator::restore(config, random_bytes(), facts)?, main_job))
+    }
+
+    fn of(coordinator: Coordinator, main_job: Option<JobId>) -> (Arc<Self>, Outlets) {
+        let config = coordinator.config();
+        let ended = main_job.and_then(|job| Some((job, coordinator.job(job)?.ended?.1)));
+        let main_over = ended.map(|(job, end)| convert::over(&coordinator, job, end));
         let (event_sender, events) = mpsc::unbounded_channel();
         let (audit_sender, audits) = mpsc::unbounded_channel();
         let service = Self {
@@ -124,10 +140,10 @@ impl Service {
             state: Mutex::new(State {
                 suspicion: Suspicion::new(config.suspicion_time),
                 bans: Bans::default(),
-                coordinator: Coordinator::new(config, random_bytes()),
+                coordinator,
                 sessions: Sessions::default(),
-                main_job: None,
-                main_over: None,
+                main_job,
+                main_over,
                 once: false,
                 closing: None,
             }),
@@ -155,7 +171,7 @@ impl Service {
     ///
     /// # Errors
     /// There are too many jobs.
-    pub(crate) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
+    pub(in crate::net) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
         let key = u128::from_ne_bytes(random_key());
         let submitter = Submitter::Server;
         let job = self.with(|coordinator, now| coordinator.submit_as(now, submitter, key, spec, 1));
