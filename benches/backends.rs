@@ -7,7 +7,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use seedrush::backend::{Backend, Control};
-use seedrush::cpu::{Cpu, Level};
+use seedrush::cpu::{Cpu, Level, LevelError};
 use seedrush::gpu::{Gpu, Workload};
 use seedrush::{Difficulty, Encoding, Layout, Puzzle, SeedSpace, Span};
 use std::num::NonZeroUsize;
@@ -78,8 +78,16 @@ fn md5_crate<const E: usize>(bencher: Bencher<'_, '_>, layout: Layout) {
 fn cpu(bencher: Bencher<'_, '_>, level: Level, layout: Layout, encoding: Encoding) {
     match Cpu::new(Some(level), Some(NonZeroUsize::MIN)) {
         Ok(cpu) => search(bencher, &cpu, 1 << 24, find(layout, encoding)),
-        Err(_) => println!("skipped: this machine has no {level}"),
+        Err(error) => skip(level, &error),
     }
+}
+
+/// Reports that a bench is skipped; fails if SEEDRUSH_REQUIRE lists the level.
+fn skip(level: Level, error: &LevelError) {
+    let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
+    let is_required = required.split(',').any(|part| part.trim() == level.to_string());
+    assert!(!is_required, "SEEDRUSH_REQUIRE: {error}");
+    println!("skipped: {error}");
 }
 
 /// Searches `len` nonces in each iteration.

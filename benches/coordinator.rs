@@ -11,7 +11,7 @@ use seedrush::coordinator::{
     Assignment, ClientId, Config, Coordinator, Event, Grant, Join, LeaseState, Report,
 };
 use seedrush::cpu::Cpu;
-use seedrush::jobs::{JobKind, JobSpec, Md5Search, Outcome, SumOfSquares};
+use seedrush::jobs::{JobKind, JobSpec, Md5Search, Outcome, SearchOutcome, SumOfSquares};
 use seedrush::span::Span;
 use seedrush::{Difficulty, Encoding, Layout, Puzzle};
 use std::num::NonZeroUsize;
@@ -99,7 +99,7 @@ fn report((grant, spec): &(Grant, JobSpec), cpu: &Cpu) -> Report {
             let control = Control::new(search.space().clone(), grant.span, bits, usize::MAX);
             cpu.search(&control).expect("the cpu does not fail");
             let shares = control.hits().iter().map(|hit| hit.nonce).collect();
-            Outcome::Md5Search { hits: Vec::new(), shares }
+            Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares })
         }
     };
     let (lease, epoch, job, span) = (grant.lease, grant.epoch, grant.job, grant.span);

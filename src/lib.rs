@@ -28,7 +28,8 @@
 //! - [`lease`]: ids and messages of leases. [`jobs`]: kinds of divisible work and what each must
 //!   prove. [`coordinator`]: leases their spans
 //!   to clients and believes nothing that it has not checked.
-//! - [`proto`]: their messages. [`net`]: sockets, servers and clients.
+//! - [`worker`]: the client's side of each kind: runs a lease on a backend.
+//! - [`proto`]: messages of servers and clients. [`net`]: sockets, servers and clients.
 //! - [`mod@bench`]: rates, held against the instruction floor of the machine.
 
 pub mod backend;
@@ -50,6 +51,7 @@ pub mod search;
 pub mod seeds;
 pub mod span;
 pub mod steps;
+pub mod worker;
 
 pub use puzzle::{Difficulty, Digest, Encoding, Puzzle, PuzzleError};
 pub use search::{Options, Report, Search, SearchError, Solution, search};

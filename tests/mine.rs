@@ -109,7 +109,7 @@ fn bad_input_is_one_clear_error_and_exit_code_2() {
         (&["mine", "17", "ab"][..], "from 0 to 16"),
         (&["mine", "x", "ab"], "from 0 to 16"),
         (&["mine", "3", "12x4"], "character 3 is 'x'"),
-        (&["mine", "3", &too_long], "at most 10000"),
+        (&["mine", "3", &too_long], "the limit is 10000"),
         (&["mine", "3"], "STRING is missing"),
         (&["mine"], "N is missing"),
         (&["mine", "3", "ab", "--bits", "9"], "leave one out"),

@@ -191,7 +191,7 @@ fn a_stopped_control_grants_no_claims() {
 }
 
 #[test]
-fn what_a_part_has_done_is_done_and_the_rest_is_free() {
+fn the_results_of_a_part_are_absorbed_and_its_rest_is_freed() {
     let control = control(Span::new(0, 8192), 8, usize::MAX);
     assert_eq!(control.next_claim(), Some(0));
     let claim = control.claim(4096).unwrap();

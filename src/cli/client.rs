@@ -13,7 +13,7 @@ use super::verbosity::Verbosity;
 use super::{Exit, Failure, json};
 use crate::backend::Backend;
 use crate::net::client::link::{Route, Target};
-use crate::net::client::{self, ClientConfig, Ending};
+use crate::net::client::{self, ClientConfig, ClientEnding};
 use crate::puzzle::Difficulty;
 use anyhow::anyhow;
 use clap::Parser;
@@ -123,24 +123,24 @@ impl ClientArgs {
         u32::try_from(threads).unwrap_or(u32::MAX)
     }
 
-    fn conclude(&self, ending: Ending, console: &Console) -> Result<Exit, Failure> {
+    fn conclude(&self, ending: ClientEnding, console: &Console) -> Result<Exit, Failure> {
         let (exit, why) = match ending {
-            Ending::Over(over, client) => {
+            ClientEnding::Over(over, client) => {
                 console.over(&over, client);
                 self.json_result(&over_json(&over), console, Exit::Done);
                 return Ok(Exit::Done);
             }
-            Ending::Stopped => {
+            ClientEnding::Stopped => {
                 self.json_result(&json!({}), console, Exit::Interrupted);
                 return Ok(Exit::Interrupted);
             }
-            Ending::Refused(why) => {
+            ClientEnding::Refused(why) => {
                 (Exit::NoResult, format!("the server refuses this client: {why}"))
             }
-            Ending::Unreachable(why) => {
+            ClientEnding::Unreachable(why) => {
                 (Exit::Unreachable, format!("the server is unreachable: {why}"))
             }
-            Ending::Broken(why) => (Exit::NoBackend, why),
+            ClientEnding::Broken(why) => (Exit::NoBackend, why),
         };
         Err(Failure::new(exit, anyhow!(why)))
     }

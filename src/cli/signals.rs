@@ -11,40 +11,53 @@ const SECOND_SIGNAL: Duration = Duration::from_secs(1);
 /// Ends when someone asks the program to end. From a second later on, another signal ends the
 /// process at once: a driver may hang.
 pub async fn interrupted() {
-    let mut signals = match Signals::new() {
-        Ok(signals) => signals,
+    match Signals::new() {
+        Ok(signals) => signals.first().await,
         // Signals then do what the system makes of them.
-        Err(_) => return std::future::pending().await,
-    };
-    signals.next().await;
-    tokio::spawn(async move {
-        let first = Instant::now();
-        loop {
-            signals.next().await;
-            if first.elapsed() >= SECOND_SIGNAL {
-                super::keys::restore_terminal();
-                std::process::exit(Exit::Interrupted.code().into());
-            }
-        }
-    });
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// Calls `stop` when someone asks the program to end, from a thread of its own: for programs without
-/// a runtime. See [`interrupted`] for a second signal.
+/// a runtime. A signal that comes right after this returns counts. See [`interrupted`] for a second
+/// one.
 ///
 /// # Errors
-/// The system has no thread left.
+/// The system has no thread left, or does not let the program listen to signals.
 pub fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let signals = {
+        let _context = runtime.enter();
+        Signals::new()?
+    };
     let watch = move || {
         runtime.block_on(async {
-            interrupted().await;
+            signals.first().await;
             stop();
             std::future::pending::<()>().await;
         });
     };
     std::thread::Builder::new().name("signals".into()).spawn(watch)?;
     Ok(())
+}
+
+impl Signals {
+    /// Waits for the first signal, then looks out for a second one.
+    async fn first(mut self) {
+        self.next().await;
+        tokio::spawn(self.second());
+    }
+
+    async fn second(mut self) {
+        let first = Instant::now();
+        loop {
+            self.next().await;
+            if first.elapsed() >= SECOND_SIGNAL {
+                super::keys::restore_terminal();
+                std::process::exit(Exit::Interrupted.code().into());
+            }
+        }
+    }
 }
 
 #[cfg(unix)]

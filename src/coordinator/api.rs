@@ -1,7 +1,7 @@
-//! What goes in and out of the coordinator: ids, requests, answers, and the events that drivers act
-//! on. Plain data; nothing here knows how it travels.
+//! The coordinator's messages: requests, answers, and the events that drivers act on. Plain data;
+//! nothing here knows how it travels.
 
-use super::trust::Reason;
+use super::standing::Reason;
 use crate::jobs::{JobKind, JobSpec, Outcome, Solution};
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub use super::audit::{Audit, AuditResult};
 pub use crate::lease::{ClientId, Epoch, Grant, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
 
-/// Who wants to join.
+/// A client's description of itself when it joins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
     /// Chosen at random by the client when it starts and kept while it runs. The same session is
@@ -19,9 +19,9 @@ pub struct Join {
     pub session: u128,
     /// For people; cut at [`super::MAX_NAME`] characters, control characters dropped.
     pub name: String,
-    /// Where it is, for people; the driver fills it in. Cut as the name is.
+    /// Its address, for people; the driver fills it in. Cut as the name is.
     pub address: String,
-    /// What it searches with, for people. Cut as the name is.
+    /// Its backend, for people. Cut as the name is.
     pub backend: String,
     /// Its threads.
     pub threads: u32,
@@ -31,7 +31,7 @@ pub struct Join {
     /// Its own estimate of nonces a second, 0 if it has none: for people. Leases are sized by what is
     /// proved.
     pub rate_hint: u64,
-    /// Whether clients of its address have lied lately. Such a client must prove more: it has twice
+    /// True when clients of its address have lied lately. Such a client must prove more: it has twice
     /// the shares, all its leases are audited, and they grow slowly.
     pub suspect: bool,
 }
@@ -41,7 +41,7 @@ pub struct Join {
 pub struct Joined {
     /// Its id.
     pub client: ClientId,
-    /// Whether this session was known.
+    /// True when this session was known.
     pub resumed: bool,
     /// What it still holds; it must drop whatever else it works on.
     pub held: Vec<Held>,
@@ -53,7 +53,7 @@ pub enum Assignment {
     /// A lease, with its job for clients in this process. The same request id gives the same lease
     /// as long as it lasts.
     Lease(Grant, JobSpec),
-    /// Nothing to lend now; ask again (the same id will do) after this time, or when woken by
+    /// Nothing to lease now; ask again (the same id will do) after this time, or when woken by
     /// [`Event::Wake`].
     Wait(Duration),
     /// This request was answered with a lease that has ended since: a duplicate, late.
@@ -84,9 +84,9 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Nothing of it was ever lent.
+    /// None of it was ever leased.
     Waiting,
-    /// Something is to be lent or searched.
+    /// Something is to be leased or searched.
     Running,
     /// Everything was searched, as clients say; the evidence is not complete.
     Checking,
@@ -97,10 +97,10 @@ pub enum JobState {
 /// Why a client is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No such client, any more: join again.
+    /// There is no such client, or no longer: it has to join again.
     #[error("unknown client: join again")]
     UnknownClient,
-    /// There is no such job, any more.
+    /// There is no such job, or no longer.
     #[error("unknown job")]
     UnknownJob,
     /// It has lost the coordinator's trust and gets no more work.
@@ -114,16 +114,16 @@ pub enum Refusal {
     Full,
 }
 
-/// Why a client is gone.
+/// How a client left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
     /// It said so.
     Left,
-    /// Nothing was heard of it for too long.
+    /// It was silent for too long.
     Silent,
 }
 
-/// What drivers must do or may show. Collected until [`super::Coordinator::poll_event`] takes them;
+/// Something that drivers must act on or may show. Kept until [`super::Coordinator::poll_event`] takes them;
 /// a driver drains them after every call.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -141,7 +141,7 @@ pub enum Event {
         job: JobId,
         /// How.
         end: JobEnd,
-        /// Every client that is here and has ever held a lease of it.
+        /// Every client that is here and has held a lease of it.
         holders: Vec<ClientId>,
     },
     /// Push: this lease is over, stop working on it.
@@ -153,7 +153,7 @@ pub enum Event {
         /// Its fencing token.
         epoch: Epoch,
     },
-    /// Push: this lease ends earlier now, its tail was lent to someone else.
+    /// Push: this lease ends earlier now, since others get its tail.
     Trimmed {
         /// Whose.
         client: ClientId,
@@ -173,4 +173,32 @@ pub enum Event {
     /// Run this when there is time, off the hot path, and hand the result to
     /// [`super::Coordinator::audited`].
     Audit(Audit),
+}
+
+/// Why a job is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// There are too many.
+    #[error("the server has as many jobs as it takes")]
+    TooMany,
+    /// There are too many of this network, or of all networks.
+    #[error("the server has as many jobs as it takes from your network: wait until one has ended")]
+    TooManyOfYours,
+}
+
+/// Why a job is not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CancelError {
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    Unknown(JobId),
+    /// The job has ended by itself, or was cancelled before.
+    #[error("job {0} has ended already")]
+    Ended(JobId),
+    /// It is another's.
+    #[error(
+        "job {0} was submitted from elsewhere: only from there, or from the server's own machine, \
+         can it be ended"
+    )]
+    NotYours(JobId),
 }

@@ -19,7 +19,7 @@
 use super::api::{ClientId, JobEnd, JobId, Join};
 use super::places::Submitter;
 use super::serial;
-use super::trust::Standing;
+use super::standing::Standing;
 use crate::jobs::{JobSpec, Outcome};
 use crate::span::Span;
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use super::api::{ClientId, JobId};
 use super::client::Client;
 use super::facts::{Accused, Fact, Numbers, RestoreError, Submitted};
 use super::job_table::Entry;
-use super::trust::Standing;
+use super::standing::Standing;
 use super::{Config, Coordinator};
 use crate::jobs::{Claim, JobResult, Outcome};
 use crate::span::Span;
@@ -37,7 +37,7 @@ impl Coordinator {
             restored.apply(fact)?;
         }
         restored.reserve_numbers();
-        for job in restored.jobs.active().clone() {
+        for job in restored.tables.jobs.active().clone() {
             restored.end_if_finished(restored.now, job);
         }
         Ok(restored)
@@ -47,25 +47,25 @@ impl Coordinator {
     /// each solution.
     pub fn snapshot(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
-        facts.extend(self.started.then_some(Fact::Started));
-        for (job, entry) in self.jobs.iter() {
+        facts.extend(self.scheduler.started.then_some(Fact::Started));
+        for (job, entry) in self.tables.jobs.iter() {
             facts.push(Fact::Submitted(entry.submitted(job)));
             facts.extend(confirmed(job, entry));
             facts.extend(solutions(job, entry));
         }
-        facts.extend(self.jobs.ended().filter_map(|(job, entry)| {
+        facts.extend(self.tables.jobs.ended().filter_map(|(job, entry)| {
             let (at, end) = entry.ended?;
             Some(Fact::Ended { job, at, end })
         }));
-        facts.extend(self.liars.iter().filter_map(|&id| self.accusation(id)));
-        facts.push(Fact::Numbers(Numbers { jobs: self.jobs.last(), ..self.numbers }));
+        facts.extend(self.trust.liars().filter_map(|id| self.accusation(id)));
+        facts.push(Fact::Numbers(Numbers { jobs: self.tables.jobs.last(), ..self.numbers }));
         facts
     }
 
     /// Returns the fact that a client is not trusted; `None` where it is.
     pub(super) fn accusation(&self, client: ClientId) -> Option<Fact> {
-        let known = self.clients.find(client)?;
-        let standing = known.trust.standing();
+        let known = self.tables.clients.find(client)?;
+        let standing = known.conduct.standing();
         let (at, join) = (known.last_seen, known.join());
         (standing != Standing::Good).then_some(Fact::Accused(Accused {
             client,
@@ -77,7 +77,7 @@ impl Coordinator {
 
     /// Records that numbers are used up to the newest, and some beyond it.
     pub(super) fn reserve_numbers(&mut self) {
-        let (clients, epochs) = (self.clients.last(), self.leases.last_epoch());
+        let (clients, epochs) = (self.tables.clients.last(), self.leases.last_epoch());
         let reserved = &mut self.numbers;
         if clients <= reserved.clients && epochs <= reserved.epochs {
             return;
@@ -88,18 +88,18 @@ impl Coordinator {
         if epochs > reserved.epochs {
             reserved.epochs = epochs.saturating_add(EPOCHS_RESERVED);
         }
-        let numbers = Numbers { jobs: self.jobs.last(), ..self.numbers };
+        let numbers = Numbers { jobs: self.tables.jobs.last(), ..self.numbers };
         self.outbox.record(|| Fact::Numbers(numbers));
     }
 
     fn apply(&mut self, fact: Fact) -> Result<(), RestoreError> {
         match fact {
-            Fact::Started => self.started = true,
+            Fact::Started => self.scheduler.started = true,
             Fact::Submitted(submitted) => self.apply_submitted(submitted)?,
             Fact::Confirmed { job, span, outcome } => self.apply_confirmed(job, span, outcome)?,
             Fact::Returned { job, span } => {
                 self.known_job(job)?.coverage.undo(span);
-                self.jobs.requeue(job);
+                self.scheduler.turns.requeue(&mut self.tables.jobs, job);
             }
             Fact::Solution { job, client, nonce, seed } => {
                 let known = &mut self.known_job(job)?.job;
@@ -116,13 +116,15 @@ impl Coordinator {
                     return Err(RestoreError::EndedTwice(job));
                 }
                 self.now = self.now.max(at);
-                self.jobs.end(at, job, end);
+                self.tables.jobs.end(at, job, end);
+                self.scheduler.turns.requeue(&mut self.tables.jobs, job);
+                self.tables.jobs.retire(job);
             }
             Fact::Accused(accused) => self.apply_accused(accused)?,
             Fact::Pardoned { client } | Fact::Forgotten { client } => self.forget_liar(client),
             Fact::Numbers(Numbers { jobs, clients, epochs }) => {
-                self.jobs.skip_to(jobs);
-                self.clients.skip_to(clients);
+                self.tables.jobs.skip_to(jobs);
+                self.tables.clients.skip_to(clients);
                 self.leases.skip_to(epochs);
                 self.numbers.clients = self.numbers.clients.max(clients);
                 self.numbers.epochs = self.numbers.epochs.max(epochs);
@@ -133,11 +135,12 @@ impl Coordinator {
 
     fn apply_submitted(&mut self, submitted: Submitted) -> Result<(), RestoreError> {
         let job = submitted.job;
-        if job.0 <= self.jobs.last() || self.jobs.by_key(submitted.key).is_some() {
+        if job.0 <= self.tables.jobs.last() || self.tables.jobs.by_key(submitted.key).is_some() {
             return Err(RestoreError::RepeatedJob(job));
         }
         self.now = self.now.max(submitted.at);
-        self.jobs.insert(submitted);
+        self.tables.jobs.insert(submitted);
+        self.scheduler.turns.requeue(&mut self.tables.jobs, job);
         Ok(())
     }
 
@@ -158,7 +161,7 @@ impl Coordinator {
             }
             entry.job.fold(&outcome);
         }
-        self.jobs.requeue(job);
+        self.scheduler.turns.requeue(&mut self.tables.jobs, job);
         Ok(())
     }
 
@@ -168,29 +171,28 @@ impl Coordinator {
             return Err(RestoreError::Innocent(client));
         }
         self.now = self.now.max(at);
-        if self.clients.find(client).is_none() {
-            self.clients.restore(client, Client::new(at, join));
-            self.liars.push_back(client);
+        if self.tables.clients.find(client).is_none() {
+            self.tables.clients.restore(client, Client::new(at, join));
+            self.trust.note_liar(client);
         }
-        if let Some(known) = self.clients.find_mut(client) {
-            known.connected = false;
-            known.seen_at(at);
-            known.trust.lower(standing);
-        }
-        self.set_timer(client);
+        let known = &mut self.tables.clients[client];
+        known.connected = false;
+        known.seen_at(at);
+        known.conduct.lower(standing);
+        self.leases.set_timer(&mut self.tables, client);
         Ok(())
     }
 
     /// Forgets a client of which only an accusation was known.
     fn forget_liar(&mut self, client: ClientId) {
-        self.liars.retain(|&liar| liar != client);
-        if let Some(known) = self.clients.remove(client) {
-            self.timers.remove(&(known.timer, client));
+        self.trust.forget_liar(client);
+        if let Some(known) = self.tables.clients.remove(client) {
+            self.leases.unset_timer(&known, client);
         }
     }
 
     fn known_job(&mut self, job: JobId) -> Result<&mut Entry, RestoreError> {
-        self.jobs.find_mut(job).ok_or(RestoreError::UnknownJob(job))
+        self.tables.jobs.find_mut(job).ok_or(RestoreError::UnknownJob(job))
     }
 }
 

@@ -20,7 +20,7 @@ pub enum Level {
     Avx512,
 }
 
-/// Why a level cannot be used.
+/// Error of a level that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LevelError {
     /// The word names no level.

@@ -25,7 +25,7 @@ pub(super) struct Prepared {
     block: [u32; 16],
     base_words: Vec<BaseWord>,
     start: usize,
-    /// What each step of the first block adds for all bases alike.
+    /// Addend of each step of the first block, the same for all bases.
     constants: [u32; 64],
     /// A row for each member: in a word family its word; in a tunnel, constant + word for every
     /// step that adds a word of the member.

@@ -9,7 +9,7 @@ use super::report::{AdapterInfo, AdapterKind, GpuError};
 #[derive(Clone, Debug)]
 pub(super) struct Adapter {
     pub(super) info: AdapterInfo,
-    /// Why the kernel cannot run on it.
+    /// Reason that the kernel cannot run on it.
     unfit: Option<String>,
     handle: wgpu::Adapter,
 }

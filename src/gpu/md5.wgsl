@@ -22,7 +22,7 @@ struct Params {
     tag: u32,
     // Number of later blocks.
     blocks: u32,
-    // What each step of the first block adds for all bases alike.
+    // Addend of each step of the first block, the same for all bases.
     constants: array<vec4<u32>, 16>,
     // Right shift, left shift and mask of each word that holds digits of the base.
     base_words: array<vec4<u32>, 3>,
@@ -53,7 +53,7 @@ const INITIAL = vec4<u32>(0x67452301u, 0x10325476u, 0x98badcfeu, 0xefcdab89u);
     let q$i = $q1 + ((sum$i << $leftu) | (sum$i >> $rightu));
 #end
 
-// What a member step adds for all members of a base alike.
+// The part of a member step that is the same for all members of a base.
 #macro hoist
     let hoisted$i = $hoisted;
 #end

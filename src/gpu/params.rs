@@ -77,7 +77,7 @@ impl Params {
     }
 }
 
-/// Returns what each step of a block adds.
+/// Returns the addend of each step of a block.
 pub(super) fn constants(block: &[u32; 16]) -> [u32; 64] {
     std::array::from_fn(|i| K[i].wrapping_add(block[word_of_step(i)]))
 }

@@ -52,11 +52,11 @@ pub struct AdapterInfo {
     pub max_uniform_bytes: u64,
     /// True if an empty selection takes it.
     pub chosen: bool,
-    /// Why an empty selection does not take it, if it does not.
+    /// Reason that an empty selection does not take it.
     pub why_not: Option<String>,
 }
 
-/// Why no GPU can search.
+/// Error of selecting or opening a GPU.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GpuError {
     /// The program was built without the gpu backend.

@@ -16,7 +16,7 @@ pub(super) struct Retiring<E> {
     retirement: Mutex<Option<Retirement>>,
 }
 
-/// Why a device is not used, and until when; for ever if it computes wrongly.
+/// Reason and end of a retirement; it has no end if the device computes wrongly.
 #[derive(Clone, Debug, PartialEq)]
 struct Retirement {
     reason: String,

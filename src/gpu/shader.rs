@@ -92,7 +92,7 @@ impl<'a> Assembler<'a> {
                 (Some("base_words"), ..) => self.base_words(&block(&mut lines)),
                 (Some("addends"), ..) => self.addends(&block(&mut lines)),
                 (Some("steps"), Some(name), Some(range)) => self.steps(name, range),
-                // Comments are for readers of the file.
+                // The assembled text needs no comments.
                 _ if line.trim_start().starts_with("//") => {}
                 _ => self.text += &format!("{line}\n"),
             }
@@ -145,7 +145,7 @@ impl<'a> Assembler<'a> {
         bound(from)..bound(to)
     }
 
-    /// Returns what step `i` adds for this base.
+    /// Returns the addend of step `i` for this base.
     fn addend(&self, i: usize) -> String {
         match self.shape.is_base_word(i) {
             true => format!("addend{i}"),

@@ -77,7 +77,7 @@ pub struct Machine {
     pub workload: Option<Workload>,
 }
 
-/// Why a backend is not available.
+/// Error of a backend that is not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MachineError {
     /// The cpu lacks the level.

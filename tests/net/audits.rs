@@ -3,7 +3,7 @@
 use super::*;
 use seedrush::coordinator::{Assignment, Audit, ClientId, Event, Join, Reason, Report, Standing};
 use seedrush::cpu::Cpu;
-use seedrush::jobs::{JobKind, Outcome};
+use seedrush::jobs::{JobKind, Outcome, SearchOutcome};
 use seedrush::lease::Grant;
 use seedrush::net::server::examine;
 use std::num::NonZeroUsize;
@@ -51,7 +51,7 @@ fn lease_and_audit(
     let all = shares_of(&grant, &spec, cpu);
     let (lease, epoch, job, span) = (grant.lease, grant.epoch, grant.job, grant.span);
     let shares = all.iter().copied().filter(|&nonce| keep(span, nonce)).collect();
-    let outcome = Outcome::Md5Search { hits: Vec::new(), shares };
+    let outcome = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares });
     let report = Report { lease, epoch, job, span, outcome, last: true };
     assert_eq!(coordinator.report(Duration::ZERO, client, &report).unwrap().counted, span.len());
     let events = std::iter::from_fn(|| coordinator.poll_event());

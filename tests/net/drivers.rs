@@ -17,7 +17,7 @@ async fn clients_solve(transport: Transport, clients: usize, bits: u32) {
     assert!(puzzle(bits, "A7C02215FC").is_solved_by(&over.seed), "{}", over.seed);
     let mut ids = Vec::new();
     for client in all {
-        let client::Ending::Over(told, id) = end_of(client).await else { panic!("not over") };
+        let client::ClientEnding::Over(told, id) = end_of(client).await else { panic!("not over") };
         assert_eq!(told, over);
         ids.push(id);
     }
@@ -79,7 +79,7 @@ async fn jobs_are_submitted_listed_and_cancelled_over_either() {
         assert!(clients[0].done >= 1e6 && clients[0].connected);
 
         assert_eq!(server.stopped().await, Ending::Stopped);
-        let client::Ending::Over(over, 1) = end_of(worker).await else { panic!("not told") };
+        let client::ClientEnding::Over(over, 1) = end_of(worker).await else { panic!("not told") };
         assert_eq!(over.end, None);
     }
 }
@@ -119,7 +119,7 @@ async fn once_ends_with_a_job_that_is_done_to_its_end() {
     let squares = Work::SumOfSquares(Squares { first: 1, last: 1 << 30 });
     let job = admin.submit(squares, 1).await.unwrap();
     for client in clients {
-        let client::Ending::Over(over, _) = end_of(client).await else { panic!("not over") };
+        let client::ClientEnding::Over(over, _) = end_of(client).await else { panic!("not over") };
         assert_eq!((over.job, over.end), (job.0, Some(JobEnd::Finished { winner: None })));
     }
     server.stopped().await;
@@ -161,7 +161,7 @@ async fn a_string_of_ten_thousand_digits_reaches_clients_by_datagram() {
         }
     });
     assert_eq!(timeout(GUARD, jobs.recv()).await.unwrap().as_ref(), Some(&string));
-    assert!(matches!(end_of(worker).await, client::Ending::Over(_, 1)));
+    assert!(matches!(end_of(worker).await, client::ClientEnding::Over(_, 1)));
     assert!(matches!(server.ended().await, Ending::Over(_)));
 }
 
@@ -176,7 +176,7 @@ async fn a_client_that_finds_nobody_says_so() {
         let backend = Arc::new(Scan { pause: FAST });
         let ending = client::run(config, backend, std::future::pending(), |_| {});
         let ending = timeout(GUARD, ending).await.unwrap();
-        assert!(matches!(ending, client::Ending::Unreachable(_)), "{ending:?}");
+        assert!(matches!(ending, client::ClientEnding::Unreachable(_)), "{ending:?}");
     }
 }
 

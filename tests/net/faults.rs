@@ -83,7 +83,7 @@ async fn a_client_searches_on_without_its_server_and_delivers_afterwards() {
     assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 1);
     check_coverage(&server.service, 1);
     assert_eq!(server.stopped().await, Ending::Stopped);
-    assert!(matches!(end_of(worker).await, client::Ending::Over(_, 1)));
+    assert!(matches!(end_of(worker).await, client::ClientEnding::Over(_, 1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +119,7 @@ async fn a_new_server_at_the_old_address_gets_the_clients() {
     relay.mend();
     let Ending::Over(over) = timeout(GUARD, running).await.unwrap().unwrap() else { panic!() };
     assert!(puzzle(10, "cd").is_solved_by(&over.seed));
-    assert_eq!(end_of(worker).await, client::Ending::Over(over, 1));
+    assert_eq!(end_of(worker).await, client::ClientEnding::Over(over, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 use super::*;
 use seedrush::lease::{Epoch, Grant, LeaseId, LeaseState, Verdict};
 use seedrush::proto::{
-    Answer, Call, Hello, MAX_FRAME, PADDED_REQUEST, Progress, Reason, Refused, Reply, Request,
-    Welcome,
+    Answer, Call, Hello, MAX_FRAME, PADDED_REQUEST, Progress, RefusalReason, Refused, Reply,
+    Request, Welcome,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -126,7 +126,7 @@ async fn still_serves(server: Running) {
     let service = server.service.clone();
     let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
     assert!(puzzle(12, "A7C02215FC").is_solved_by(&over.seed));
-    assert!(matches!(end_of(honest).await, client::Ending::Over(_, _)));
+    assert!(matches!(end_of(honest).await, client::ClientEnding::Over(_, _)));
     check_coverage(&service, 1);
 }
 
@@ -144,7 +144,7 @@ async fn bytes_that_are_no_messages_end_the_connection_and_nothing_else() {
         raw.send(bytes).await;
         let reply = raw.receive().await.unwrap();
         let Some(Answer::Refused(refused)) = reply.answer else { panic!("{reply:?}") };
-        assert_eq!(refused.reason, Reason::Malformed);
+        assert_eq!(refused.reason, RefusalReason::Malformed);
         assert_eq!(raw.receive().await, None);
     }
     assert_eq!(server.service.with(|coordinator, _| coordinator.totals().clients), 0);
@@ -195,7 +195,7 @@ async fn a_client_of_another_version_is_told_who_has_to_update() {
     let newer = Hello { oldest_version: 7, newest_version: 9, ..hello };
     let answer = raw.call(Call::Hello(newer)).await.unwrap();
     let Answer::Refused(Refused { reason, text }) = answer else { panic!("{answer:?}") };
-    assert_eq!(reason, Reason::Version);
+    assert_eq!(reason, RefusalReason::Version);
     assert!(text.contains("update the server"), "{text}");
     still_serves(server).await;
 }
@@ -259,7 +259,7 @@ async fn a_client_that_claims_work_it_did_not_do_is_found_out() {
     let server = Running::start(quick(), Some(search(40, "A7C02215FC")));
     let mut liar = Raw::joined(server.address, 1).await;
     let refusal = lie_until_refused(&mut liar).await;
-    assert_eq!(refusal.reason, Reason::Banned);
+    assert_eq!(refusal.reason, RefusalReason::Banned);
     let (done, standing) = server.service.with(|coordinator, _| {
         let standing = coordinator.clients()[0].standing;
         (coordinator.job(JobId(1)).unwrap().confirmed, format!("{standing:?}"))
@@ -284,7 +284,10 @@ async fn a_client_that_claims_false_solutions_is_banned_after_three() {
     }
     // It is told at once, and not only when it asks again; then the server hangs up.
     let told = liar.receive().await.unwrap();
-    assert!(matches!(told.answer, Some(Answer::Refused(Refused { reason: Reason::Banned, .. }))));
+    assert!(matches!(
+        told.answer,
+        Some(Answer::Refused(Refused { reason: RefusalReason::Banned, .. }))
+    ));
     assert_eq!((told.number, liar.receive().await), (0, None));
     assert!(server.has_shown("Distrusted"));
     still_serves(server).await;
@@ -309,7 +312,7 @@ async fn a_banned_client_over_udp_has_each_request_refused_once() {
         while let Some(bytes) = &reply {
             let got = Reply::decode(bytes).unwrap();
             if got.number == number {
-                let refused = matches!(got.answer, Some(Answer::Refused(ref r)) if r.reason == Reason::Banned);
+                let refused = matches!(got.answer, Some(Answer::Refused(ref r)) if r.reason == RefusalReason::Banned);
                 assert!(refused, "{got:?}");
                 break;
             }
@@ -328,7 +331,7 @@ async fn liars_do_not_lock_their_neighbours_out() {
     for key in 1..=4 {
         let mut liar = Raw::joined(server.address, key).await;
         let refusal = lie_until_refused(&mut liar).await;
-        assert_eq!(refusal.reason, Reason::Banned);
+        assert_eq!(refusal.reason, RefusalReason::Banned);
     }
     let mut newcomer = Raw::joined(server.address, 5).await;
     newcomer.lease().await;
@@ -362,7 +365,10 @@ async fn requests_that_come_together_are_all_answered() {
     let mut raw = Raw::connect(server.address).await;
     raw.send_together(&[b"no message".to_vec(), beat(1)]).await;
     let answer = raw.receive().await.unwrap().answer;
-    assert!(matches!(answer, Some(Answer::Refused(Refused { reason: Reason::Malformed, .. }))));
+    assert!(matches!(
+        answer,
+        Some(Answer::Refused(Refused { reason: RefusalReason::Malformed, .. }))
+    ));
     assert_eq!(raw.receive().await, None);
     still_serves(server).await;
 }

@@ -177,7 +177,7 @@ fn route(address: SocketAddr, transport: Transport) -> Route {
     Route { target, port: 0, transport, retry_for: GUARD }
 }
 
-type Client = JoinHandle<client::Ending>;
+type Client = JoinHandle<client::ClientEnding>;
 
 /// A client in this process.
 fn client(address: SocketAddr, transport: Transport, pause: Duration) -> Client {
@@ -195,7 +195,7 @@ fn client_with(
     tokio::spawn(client::run(config, Arc::new(Scan { pause }), std::future::pending(), show))
 }
 
-async fn end_of(client: Client) -> client::Ending {
+async fn end_of(client: Client) -> client::ClientEnding {
     timeout(GUARD, client).await.unwrap().unwrap()
 }
 

@@ -62,7 +62,7 @@ async fn old_and_native_clients_work_on_the_same_puzzle() {
     let mut old = TcpStream::connect(server.address).await.unwrap();
     let native = client(server.address, Transport::Tcp, Duration::from_micros(100));
     assert!(read_some(&mut old).await.ends_with(",2,A7C02215FC"));
-    let client::Ending::Over(over, id) = end_of(native).await else { panic!("not over") };
+    let client::ClientEnding::Over(over, id) = end_of(native).await else { panic!("not over") };
     assert_eq!(over.winner(), id);
     assert_eq!(read_some(&mut old).await, format!("stop,{id}"));
     assert!(matches!(server.ended().await, Ending::Over(_)));

@@ -1,6 +1,7 @@
 //! Requests to a server, and wrong ones to all network programs, with the programs.
 
 use super::programs::{CLIENT, Program, SEEDRUSH, SERVER, json_lines, run};
+use crate::schema::events;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ fn jobs_and_clients_are_listed_for_people_and_programs() {
     let ask = |words: &[&str]| run(SEEDRUSH, &[words, &to].concat());
     let (code, said) = ask(&["submit", "md5", "2", "ABCD", "--json"]);
     assert_eq!(code, Some(0), "{said}");
-    let events = crate::schema::events(&json_lines(&said));
-    let result = events.last().unwrap();
-    assert_eq!((&events[0]["event"], &events[0]["job"]), (&"submitted".into(), &1.into()));
+    let told = events(&json_lines(&said));
+    let result = told.last().unwrap();
+    assert_eq!((&told[0]["event"], &told[0]["job"]), (&"submitted".into(), &1.into()));
     assert_eq!((&result["program"], &result["state"]), (&"wait".into(), &"finished".into()));
     let seed = result["results"][0].as_str().unwrap();
     let (code, _) = run(SEEDRUSH, &["verify", "2", "ABCD", seed]);
@@ -41,7 +42,7 @@ fn jobs_and_clients_are_listed_for_people_and_programs() {
         (&["status", "99"], 1),
     ] {
         let (_, said) = ask(&[words, &["--json"]].concat());
-        let got = crate::schema::events(&json_lines(&said));
+        let got = events(&json_lines(&said));
         let of_interest = got.iter().filter(|event| event["event"] != "progress").count();
         assert_eq!(of_interest, lines, "{words:?}: {said}");
     }
@@ -75,7 +76,7 @@ fn an_interrupted_submission_says_how_to_wait_for_its_job() {
     wait.wait_for("\"state\":\"waiting\"");
     wait.signal("-INT");
     let (code, said) = wait.end();
-    let events = crate::schema::events(&json_lines(&said));
+    let events = events(&json_lines(&said));
     assert_eq!((code, &events.last().unwrap()["interrupted"]), (Some(130), &true.into()), "{said}");
 }
 

@@ -2,14 +2,14 @@
 
 use super::sim::{Manner, Sim, find};
 use super::*;
-use crate::coordinator::trust::{Evidence, Trust};
+use crate::coordinator::evidence::{Conduct, Evidence};
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Poisson};
 
 /// A report of `span` that holds only those shares that `kept` keeps.
 fn lie(grant: &Grant, span: Span, kept: impl Fn(u128) -> bool) -> Report {
     let mut report = Report { outcome: find(grant, span), ..claim_of(grant, span) };
-    if let Outcome::Md5Search { shares, hits } = &mut report.outcome {
+    if let Outcome::Md5Search(SearchOutcome { shares, hits }) = &mut report.outcome {
         shares.retain(|&nonce| kept(nonce));
         hits.clear();
     }
@@ -18,7 +18,7 @@ fn lie(grant: &Grant, span: Span, kept: impl Fn(u128) -> bool) -> Report {
 
 /// A report of `span` that holds nothing.
 fn claim_of(grant: &Grant, span: Span) -> Report {
-    let outcome = Outcome::Md5Search { hits: Vec::new(), shares: Vec::new() };
+    let outcome = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: Vec::new() });
     let (lease, epoch, job) = (grant.lease, grant.epoch, grant.job);
     Report { lease, epoch, job, span, outcome, last: false }
 }
@@ -265,7 +265,9 @@ fn spans_too_short_for_shares_are_searched_again_by_the_judge() {
     assert_eq!(verdict.counted, 1000);
     let status = coordinator.job(job).unwrap();
     assert_eq!(status.confirmed, 1000);
-    let Outcome::Md5Search { hits, .. } = find(&grant, grant.span) else { unreachable!() };
+    let Outcome::Md5Search(SearchOutcome { hits, .. }) = find(&grant, grant.span) else {
+        unreachable!()
+    };
     let solutions = events(&mut coordinator);
     let solutions = solutions.iter().filter(|event| matches!(event, Event::Solution(..))).count();
     assert!(!hits.is_empty());
@@ -283,7 +285,7 @@ fn what_was_short_of_shares_is_searched_again_with_others() {
         assert_eq!((grant.span.len(), grant.share_bits), (units, bits));
         // Evidence of 9, where honest leases have 77 as a rule, and 23 are asked for.
         let mut short = lie(&grant, grant.span, |_| true);
-        if let Outcome::Md5Search { shares, .. } = &mut short.outcome {
+        if let Outcome::Md5Search(SearchOutcome { shares, .. }) = &mut short.outcome {
             shares.truncate(1812);
         }
         coordinator.report(SECOND, unlucky, &short).unwrap();
@@ -323,10 +325,12 @@ fn shares_that_cannot_count_are_no_reason_to_hash_and_none_to_accuse() {
     let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     // All that it says of what lies beyond is nonsense, and would be found out if it were looked at.
-    let all = Outcome::Md5Search { hits: Vec::new(), shares: (0..200).collect() };
-    let Outcome::Md5Search { shares, .. } = find(&grant, grant.span) else { unreachable!() };
+    let all = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: (0..200).collect() });
+    let Outcome::Md5Search(SearchOutcome { shares, .. }) = find(&grant, grant.span) else {
+        unreachable!()
+    };
     let said: Vec<u128> = shares.iter().copied().chain(5_000..5_100).collect();
-    let beyond = Outcome::Md5Search { hits: Vec::new(), shares: said };
+    let beyond = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: said });
     let report = Report { outcome: beyond, ..claim_of(&grant, Span::new(0, 6_000)) };
     assert_eq!(coordinator.report(SECOND, client, &report).unwrap().counted, FIRST);
     assert_eq!(coordinator.client(client).unwrap().false_claims, 0);
@@ -346,7 +350,7 @@ fn fates(leases: u32, part: f64, expected: f64, reports: u32) -> Fates {
     let mut random = rand_chacha::ChaCha20Rng::from_seed([9; 32]);
     let each = expected / f64::from(reports);
     let draws = Poisson::new(f64::max(each * part, 1e-9)).unwrap();
-    let (mut fates, mut trust) = (Fates::default(), Trust::default());
+    let (mut fates, mut trust) = (Fates::default(), Conduct::default());
     for _ in 0..leases {
         let mut evidence = Evidence::default();
         let mut confirmed = false;
@@ -357,7 +361,7 @@ fn fates(leases: u32, part: f64, expected: f64, reports: u32) -> Fates {
             confirmed = evidence.is_credible() || (confirmed && part < 1.0);
             if trust.weigh(shares, each) {
                 fates.accused += 1;
-                trust = Trust::default();
+                trust = Conduct::default();
                 break;
             }
             if report == reports || (confirmed && part < 1.0) {
@@ -397,7 +401,7 @@ fn who_skips_a_part_for_long_is_accused_in_time() {
     for (part, most) in [(0.0, 1), (0.5, 1), (0.8, 2), (0.9, 8), (0.95, 30)] {
         let (honest, lying) = (Poisson::new(2048.0).unwrap(), 2048.0 * part);
         // A long honest past pays for nothing.
-        let mut trust = Trust::default();
+        let mut trust = Conduct::default();
         for _ in 0..100 {
             assert!(!trust.weigh(honest.sample(&mut random) as usize, 2048.0));
         }

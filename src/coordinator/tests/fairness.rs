@@ -13,8 +13,8 @@ fn time_of(team: &[(f64, Manner)], spec: &JobSpec) -> Duration {
         JobSpec::Md5Search(_) => {
             assert_eq!(sim.coordinator.job(job).unwrap().ended.unwrap().1, JobEnd::Exhausted);
         }
-        JobSpec::SumOfSquares(sum) => {
-            let expected = JobResult::SumOfSquares(SumOfSquares::add_up(sum.whole()));
+        JobSpec::SumOfSquares(_) => {
+            let expected = JobResult::SumOfSquares(SumOfSquares::add_up(spec.whole()));
             assert_eq!(sim.coordinator.result(job), Some(expected));
         }
     }

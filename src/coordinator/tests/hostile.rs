@@ -19,7 +19,8 @@ fn number() -> impl Strategy<Value = u128> {
 fn any_outcome() -> impl Strategy<Value = Outcome> {
     let numbers = || prop::collection::vec(number(), 0..6);
     prop_oneof![
-        (numbers(), numbers()).prop_map(|(hits, shares)| Outcome::Md5Search { hits, shares }),
+        (numbers(), numbers())
+            .prop_map(|(hits, shares)| Outcome::Md5Search(SearchOutcome { hits, shares })),
         number().prop_map(|n| Outcome::SumOfSquares(BigUint::from(n))),
     ]
 }

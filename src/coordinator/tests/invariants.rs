@@ -175,8 +175,8 @@ impl World {
             Step::Lie { grant } => {
                 let Some((client, mut report)) = self.part(grant, 8, true) else { return };
                 report.outcome = match report.outcome {
-                    Outcome::Md5Search { .. } => {
-                        Outcome::Md5Search { hits: Vec::new(), shares: Vec::new() }
+                    Outcome::Md5Search(_) => {
+                        Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: Vec::new() })
                     }
                     Outcome::SumOfSquares(sum) => Outcome::SumOfSquares(sum + 1u32),
                 };
@@ -253,7 +253,7 @@ impl World {
     fn false_hit(&mut self, client: u8, nonce: u16) {
         let Some(client) = self.client(client) else { return };
         let hits = vec![u128::from(nonce) << 100];
-        let outcome = Outcome::Md5Search { hits, shares: Vec::new() };
+        let outcome = Outcome::Md5Search(SearchOutcome { hits, shares: Vec::new() });
         let (lease, epoch, job) = (LeaseId(0), Epoch(0), self.search.unwrap_or(self.sum));
         let span = Span::new(0, u128::MAX);
         self.send(client, Report { lease, epoch, job, span, outcome, last: true });

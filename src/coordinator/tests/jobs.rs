@@ -1,11 +1,11 @@
 //! Jobs come, take turns, and end.
 
 use super::*;
-use crate::jobs::{Claim, JobResult, MAX_HITS, MAX_WANTED, MOST_BYTES};
+use crate::jobs::{Claim, JobResult, MAX_HITS, MAX_WANTED, MOST_BYTES, SearchResult};
 
 fn hits(grant: &Grant, hits: Vec<u128>) -> Report {
     let span = Span::new(grant.span.start(), grant.span.start());
-    let outcome = Outcome::Md5Search { hits, shares: Vec::new() };
+    let outcome = Outcome::Md5Search(SearchOutcome { hits, shares: Vec::new() });
     Report { lease: grant.lease, epoch: grant.epoch, job: grant.job, span, outcome, last: false }
 }
 
@@ -13,7 +13,7 @@ fn hits(grant: &Grant, hits: Vec<u128>) -> Report {
 fn solutions(spec: &JobSpec, count: usize) -> Vec<u128> {
     let mut found = Vec::new();
     for start in (0..).step_by(1 << 12) {
-        if let Outcome::Md5Search { hits, .. } =
+        if let Outcome::Md5Search(SearchOutcome { hits, .. }) =
             outcome(spec, Span::with_len(start, 1 << 12), Some(0))
         {
             found.extend(hits);
@@ -45,7 +45,8 @@ fn a_search_ends_at_its_kth_solution_and_each_counts_once() {
     let ended =
         |event: &Event| matches!(event, Event::JobEnded { holders, .. } if *holders == [client]);
     assert!(events(&mut coordinator).iter().any(ended));
-    let Some(JobResult::Md5Search { solutions, smallest }) = coordinator.result(job) else {
+    let Some(JobResult::Md5Search(SearchResult { solutions, smallest })) = coordinator.result(job)
+    else {
         panic!("no result")
     };
     assert_eq!(solutions.iter().filter_map(|s| s.nonce).collect::<Vec<_>>(), found[..3]);
@@ -65,7 +66,10 @@ fn the_smallest_seed_is_known_to_be_it_when_all_below_is_confirmed() {
     let span = Span::new(0, first + 1);
     coordinator.report(SECOND, client, &report(&grant, span, true)).unwrap();
     let result = coordinator.result(job).unwrap();
-    assert!(matches!(result, JobResult::Md5Search { smallest: true, .. }), "{result:?}");
+    assert!(
+        matches!(result, JobResult::Md5Search(SearchResult { smallest: true, .. })),
+        "{result:?}"
+    );
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn seeds_may_be_claimed_from_outside_the_leases_and_the_space() {
     let end = coordinator.job(job).unwrap().ended.unwrap().1;
     assert_eq!(end, JobEnd::Finished { winner: Some(classic) });
     let result = coordinator.result(job).unwrap();
-    assert!(matches!(result, JobResult::Md5Search { smallest: false, .. }));
+    assert!(matches!(result, JobResult::Md5Search(SearchResult { smallest: false, .. })));
 }
 
 #[test]
@@ -99,7 +103,7 @@ fn a_lie_about_a_whole_space_does_not_end_its_job() {
     let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     assert!(grant.span.len() <= FIRST);
-    let outcome = Outcome::Md5Search { hits: Vec::new(), shares: Vec::new() };
+    let outcome = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: Vec::new() });
     let (lease, epoch) = (grant.lease, grant.epoch);
     let lie = Report { lease, epoch, job, span: grant.span, outcome, last: true };
     assert_eq!(coordinator.report(SECOND, client, &lie).unwrap().counted, 0);
@@ -182,16 +186,16 @@ fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
     let client = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
     let job = coordinator.submit(Duration::ZERO, 1, search(0, MAX_WANTED), 1).unwrap();
     let bytes = |coordinator: &Coordinator| {
-        coordinator.jobs.find(job).map_or(0, |entry| entry.job.solution_bytes())
+        coordinator.tables.jobs.find(job).map_or(0, |entry| entry.job.solution_bytes())
     };
     let mut solutions = 0;
     // Each twice, and more than are wanted.
     for round in 0..4 * u128::from(MAX_WANTED) / MAX_HITS as u128 {
         let from = round / 2 * MAX_HITS as u128;
-        let outcome = Outcome::Md5Search {
+        let outcome = Outcome::Md5Search(SearchOutcome {
             hits: (from..from + MAX_HITS as u128).collect(),
             shares: Vec::new(),
-        };
+        });
         let (lease, epoch, span) = (LeaseId(0), Epoch(0), Span::new(from, from));
         let report = Report { lease, epoch, job, span, outcome, last: false };
         solutions += coordinator.report(SECOND, client, &report).unwrap().solutions;

@@ -12,7 +12,7 @@ mod sim;
 mod trust;
 
 use super::*;
-use crate::jobs::{JobSpec, Outcome, SumOfSquares, samples};
+use crate::jobs::{JobKind, JobSpec, Outcome, SearchOutcome, SumOfSquares, samples};
 use crate::span::SpanSet;
 use std::ops::Deref;
 
@@ -89,10 +89,10 @@ pub(super) fn outcome(spec: &JobSpec, span: Span, share_bits: Option<u32>) -> Ou
     let mut shares: Vec<(u128, u32)> =
         (span.start()..span.end()).map(|n| (n, bits_of(n))).collect();
     shares.retain(|&(_, bits)| bits >= share_bits);
-    Outcome::Md5Search {
+    Outcome::Md5Search(SearchOutcome {
         hits: shares.iter().filter(|&&(_, bits)| bits >= target).map(|&(n, _)| n).collect(),
         shares: shares.into_iter().map(|(n, _)| n).collect(),
-    }
+    })
 }
 
 /// How a lease goes on.

@@ -91,9 +91,9 @@ fn check_jobs(before: &Coordinator, after: &Coordinator, ended: &[JobId]) {
 
 /// Numbers of clients and epochs go on after those of `before`.
 fn check_numbers(before: &Coordinator, after: &mut Coordinator) {
-    assert!(after.clients.last() >= before.clients.last());
+    assert!(after.tables.clients.last() >= before.tables.clients.last());
     assert!(after.leases.last_epoch() >= before.leases.last_epoch());
-    assert_eq!(after.jobs.last(), before.jobs.last());
+    assert_eq!(after.tables.jobs.last(), before.tables.jobs.last());
     assert_ne!(after.instance(), before.instance(), "clients drop what they hold");
 }
 

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::jobs::{JobResult, Md5Search};
+use std::collections::VecDeque;
 use std::sync::LazyLock;
 
 /// Zero bits of the first nonces of [`search`] and of all of [`small_search`], hashed once for all
@@ -171,7 +172,7 @@ pub(super) fn find(grant: &Grant, span: Span) -> Outcome {
         let units = span.start()..span.end();
         units.filter(move |&n| u32::from(table[n as usize]) >= bits).collect()
     };
-    Outcome::Md5Search { hits: at_least(target), shares: at_least(share_bits) }
+    Outcome::Md5Search(SearchOutcome { hits: at_least(target), shares: at_least(share_bits) })
 }
 
 /// A coordinator and its clients.

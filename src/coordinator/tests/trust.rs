@@ -18,7 +18,7 @@ fn false_hits_are_refused_counted_each_time_and_banned_after_three() {
     let (mut coordinator, client, job) = with_client(search(30, 1));
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     let claim = |nonce| {
-        let outcome = Outcome::Md5Search { hits: vec![nonce], shares: Vec::new() };
+        let outcome = Outcome::Md5Search(SearchOutcome { hits: vec![nonce], shares: Vec::new() });
         let span = Span::new(0, 0);
         let (lease, epoch) = (grant.lease, grant.epoch);
         Report { lease, epoch, job, span, outcome, last: false }
@@ -45,14 +45,14 @@ fn a_false_share_makes_the_whole_report_count_nothing() {
     let (mut coordinator, client, _) = with_client(search(30, 1));
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     let honest = report(&grant, grant.span, true);
-    let Outcome::Md5Search { shares, .. } = &honest.outcome else { unreachable!() };
+    let Outcome::Md5Search(SearchOutcome { shares, .. }) = &honest.outcome else { unreachable!() };
     let not_a_share = (0..).find(|nonce| !shares.contains(nonce)).unwrap();
     let [mut wrong, mut twice, mut outside] = [shares.clone(), shares.clone(), shares.clone()];
     wrong.push(not_a_share);
     twice.push(shares[0]);
     outside.push(grant.span.end());
     for shares in [wrong, twice, outside] {
-        let outcome = Outcome::Md5Search { hits: Vec::new(), shares };
+        let outcome = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares });
         let report = Report { outcome, last: false, ..honest.clone() };
         assert_eq!(coordinator.report(SECOND, client, &report).unwrap().counted, 0);
     }
@@ -80,7 +80,7 @@ fn outcomes_of_another_kind_or_without_end_are_ignored() {
     let outcomes = [
         Outcome::SumOfSquares(1u32.into()),
         Outcome::SumOfSquares(num_bigint::BigUint::from(1u32) << 100_000),
-        Outcome::Md5Search { hits: Vec::new(), shares: vec![0; 100_000] },
+        Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: vec![0; 100_000] }),
     ];
     for outcome in outcomes {
         let report = Report { outcome, ..honest.clone() };
@@ -97,7 +97,7 @@ fn audits_in(coordinator: &mut Coordinator) -> Vec<Audit> {
 
 /// Keeps back every twentieth share: too few to be seen in the count at once.
 fn thinned(mut report: Report) -> Report {
-    if let Outcome::Md5Search { shares, .. } = &mut report.outcome {
+    if let Outcome::Md5Search(SearchOutcome { shares, .. }) = &mut report.outcome {
         let mut n = 0;
         shares.retain(|_| {
             n += 1;

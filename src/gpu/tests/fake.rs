@@ -21,7 +21,7 @@ pub(super) const NOTHING_PASSES: u32 = 64;
 pub(super) enum Sabotage {
     Nothing,
     Lose(u32),
-    /// Loses the device at every submission of which the number is a multiple of this, less one.
+    /// Loses the device at the last of every so many submissions.
     LoseEvery(u32),
     Stall(u32),
     /// Stalls at every submission.
@@ -51,7 +51,7 @@ pub(super) enum Unasked {
     Slice,
 }
 
-/// What the engines of a test share.
+/// State that the engines of a test share.
 #[derive(Debug)]
 pub(super) struct Script {
     pub(super) sabotage: Sabotage,

@@ -41,37 +41,37 @@ fn check_all(layout: Layout, encoding: Encoding) {
 }
 
 #[test]
-fn counting_in_text_is_the_judges() {
+fn counting_in_text_finds_the_judges_hits() {
     check_all(Layout::Counting, Encoding::Text);
 }
 
 #[test]
-fn counting_in_bytes_is_the_judges() {
+fn counting_in_bytes_finds_the_judges_hits() {
     check_all(Layout::Counting, Encoding::Bytes);
 }
 
 #[test]
-fn trailing_in_text_is_the_judges() {
+fn trailing_in_text_finds_the_judges_hits() {
     check_all(Layout::Trailing, Encoding::Text);
 }
 
 #[test]
-fn trailing_in_bytes_is_the_judges() {
+fn trailing_in_bytes_finds_the_judges_hits() {
     check_all(Layout::Trailing, Encoding::Bytes);
 }
 
 #[test]
-fn tunnel_in_text_is_the_judges() {
+fn tunnel_in_text_finds_the_judges_hits() {
     check_all(Layout::Tunnel, Encoding::Text);
 }
 
 #[test]
-fn tunnel_in_bytes_is_the_judges() {
+fn tunnel_in_bytes_finds_the_judges_hits() {
     check_all(Layout::Tunnel, Encoding::Bytes);
 }
 
 #[test]
-fn seeds_with_a_prefix_are_the_judges() {
+fn seeds_with_a_prefix_give_the_judges_hits() {
     let Some(adapter) = adapter() else { return };
     let puzzle = Puzzle::new("abcdf", Difficulty::from_bits(BITS).unwrap(), Encoding::Text);
     let puzzle = puzzle.unwrap().with_seed_prefix().unwrap();
@@ -86,7 +86,7 @@ fn one_dispatch_can_take_many_bases() {
     let Some(adapter) = adapter() else { return };
     let space = space(Layout::Tunnel, Encoding::Text, "abcdf").unwrap();
     let span = Span::with_len((1 << 40) + 77, 1 << 22);
-    // Eight bits less to judge, more in flight.
+    // Few hits to judge, many candidates in flight.
     let control = Control::new(Arc::clone(&space), span, 12, usize::MAX);
     search(&|| WgpuEngine::open(&adapter, &Cache::none(), CAPACITY), TIMES, &control).unwrap();
     assert_eq!(control.done(), SpanSet::from(span));

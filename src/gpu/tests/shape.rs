@@ -1,4 +1,4 @@
-//! What drivers receive: structs laid out as in Rust, and SPIR-V without slow constructs.
+//! The shaders that drivers receive: structs laid out as in Rust, SPIR-V without slow constructs.
 
 use super::super::params::{FOUND_HEADER, Params};
 use super::super::shader::Shape;

@@ -1,5 +1,5 @@
-//! How the host cuts work into submissions. The fake engine asserts that each batch is valid; these
-//! tests make the limits count.
+//! Cutting of work into submissions. The fake engine asserts that each batch is valid; these tests
+//! reach the limits.
 
 use super::super::limits::{MOST_BASES, MOST_SLICES};
 use super::fake::{CLAIMED, NOTHING_PASSES, Sabotage, Script};

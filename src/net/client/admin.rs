@@ -6,8 +6,8 @@ use super::worker::describe;
 use crate::jobs::JobSpec;
 use crate::net::random_key;
 use crate::proto::{
-    self, Answer, BanLine, Call, ClientLine, JobLine, MAX_DATAGRAM, Party, Reason, Refused, State,
-    Submit, Work,
+    self, Answer, BanLine, Call, ClientLine, JobLine, MAX_DATAGRAM, Party, RefusalReason, Refused,
+    State, Submit, Work,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -264,7 +264,7 @@ impl Admin {
 }
 
 fn confused() -> AdminError {
-    let reason = Reason::Malformed;
+    let reason = RefusalReason::Malformed;
     AdminError::Refused(
         Refused { reason, text: "the answer does not fit the question".into() }.text,
     )

@@ -1,16 +1,15 @@
 //! The coordinator's words in the protocol's, and back.
 
 use crate::coordinator::{Coordinator, Refusal, Report, Submitter};
-use crate::jobs::{JobKind, JobSpec, Outcome};
+use crate::jobs::JobSpec;
 use crate::lease::{ClientId, Epoch, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
-use crate::proto::{self, Answer, MAX_PART_DIGITS, Progress, Reason, Work, refused};
-use num_bigint::BigUint;
+use crate::proto::{self, Answer, MAX_PART_DIGITS, Progress, RefusalReason, Work, refused};
 use std::time::Duration;
 
 /// A job's description from digit `offset` of its string on.
 pub(super) fn describe(coordinator: &Coordinator, job: JobId, offset: usize) -> Answer {
     let Some(spec) = coordinator.spec(job) else {
-        return refused(Reason::Unknown, &format!("there is no job {job}"));
+        return refused(RefusalReason::Unknown, &format!("there is no job {job}"));
     };
     Answer::Description { job: job.0, work: Work::of(spec, offset, MAX_PART_DIGITS) }
 }
@@ -25,7 +24,7 @@ pub(super) fn submit(
     let (key, priority) = (u128::from_be_bytes(submit.key), submit.priority);
     match coordinator.submit_as(now, submitter, key, spec, priority) {
         Ok(job) => Answer::Submitted { job: job.0, server: coordinator.instance() },
-        Err(error) => refused(Reason::Full, &error.to_string()),
+        Err(error) => refused(RefusalReason::Full, &error.to_string()),
     }
 }
 
@@ -46,17 +45,13 @@ pub(super) fn report(
             job_end: Some(JobEnd::Cancelled),
         });
     };
-    let outcome = match kind {
-        JobKind::Md5Search => Outcome::Md5Search { hits: progress.hits, shares: progress.shares },
-        JobKind::SumOfSquares => Outcome::SumOfSquares(BigUint::from_bytes_be(&progress.sum)),
-    };
     let report = Report {
         lease: progress.lease,
         epoch: progress.epoch,
         job,
         span: progress.done,
-        outcome,
         last: progress.finished,
+        outcome: progress.outcome(kind),
     };
     match coordinator.report(now, client, &report) {
         Ok(verdict) => Answer::Verdict(verdict),
@@ -74,10 +69,10 @@ pub(super) fn trimmed(lease: LeaseId, epoch: Epoch, end: u128) -> Held {
 
 pub(super) fn refusal(refusal: Refusal) -> Answer {
     let reason = match refusal {
-        Refusal::UnknownClient => Reason::Session,
-        Refusal::UnknownJob => Reason::Unknown,
-        Refusal::Distrusted(_) | Refusal::Banned(_) => Reason::Banned,
-        Refusal::Full => Reason::Full,
+        Refusal::UnknownClient => RefusalReason::Session,
+        Refusal::UnknownJob => RefusalReason::Unknown,
+        Refusal::Distrusted(_) | Refusal::Banned(_) => RefusalReason::Banned,
+        Refusal::Full => RefusalReason::Full,
     };
     refused(reason, &refusal.to_string())
 }

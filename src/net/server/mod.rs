@@ -40,6 +40,10 @@ const EXPIRY_TICK: Duration = Duration::from_millis(50);
 /// sent away meanwhile has closed its own.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
+/// Time that a server which waited for the jobs of others leaves them to fetch the results. They look
+/// every 200 ms.
+const RESULT_TIME: Duration = Duration::from_secs(2);
+
 /// A server that is not yet running.
 pub struct Server {
     service: Arc<Service>,
@@ -154,6 +158,9 @@ impl Server {
                     service.close();
                 }
             }
+        }
+        if service.has_lingered() {
+            tokio::time::sleep(RESULT_TIME).await;
         }
         farewell(&service).await;
         // So that the port is free when this returns.

@@ -4,9 +4,9 @@ use super::bans::Bans;
 use crate::coordinator::{
     ClientId, ClientStatus, Coordinator, JobEnd, JobId, JobState, JobStatus, Standing,
 };
-use crate::jobs::{JobKind, JobResult, JobSpec};
 use crate::proto::{
-    Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, Reason, State, cleaned, refused,
+    Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, RefusalReason, State, cleaned,
+    refused,
 };
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(super) fn job(coordinator: &Coordinator, job: JobId, offset: u32) -> Answer 
         Some(status) => {
             Answer::Jobs(vec![job_line(coordinator, &status, offset as usize, MAX_RESULT)], 0)
         }
-        None => refused(Reason::Unknown, &format!("there is no job {job}")),
+        None => refused(RefusalReason::Unknown, &format!("there is no job {job}")),
     }
 }
 
@@ -87,16 +87,12 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: 
         Some((_, JobEnd::Finished { winner: Some(winner) })) => winner.0,
         _ => 0,
     };
-    let whole = match &status.spec {
-        JobSpec::Md5Search(search) => search.puzzle().difficulty().expected_work(),
-        JobSpec::SumOfSquares(_) => status.whole as f64,
-    };
     JobLine {
         job: status.id.0,
         title: cleaned(&status.spec.title(MAX_TITLE), MAX_TITLE),
         state,
         done: status.confirmed as f64,
-        whole,
+        whole: status.spec.expected_work(),
         priority: status.priority,
         winner,
         result: result(coordinator, status, offset, most),
@@ -105,16 +101,13 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: 
     }
 }
 
-/// What has come of a job: a finished sum, or its seeds from `offset` on, as many as fit and at most
-/// `most`. What is not sent is not spelled.
+/// Returns what has come of a job: its seeds from `offset` on, as many as fit and at most `most`, or
+/// else its complete result. Seeds that are not sent are not spelled.
 fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: usize) -> String {
-    if status.spec.kind() == JobKind::SumOfSquares {
-        return match coordinator.result(status.id) {
-            Some(JobResult::SumOfSquares(sum)) if status.ended.is_some() && status.free == 0 => {
-                sum.to_string()
-            }
-            _ => String::new(),
-        };
+    if !status.spec.has_solutions() {
+        let complete = status.ended.is_some() && status.free == 0;
+        let result = complete.then(|| coordinator.result(status.id)).flatten();
+        return result.map_or_else(String::new, |result| result.to_string());
     }
     let mut text = String::new();
     for seed in coordinator.seeds(status.id, offset).take(most) {

@@ -7,7 +7,7 @@ use crate::coordinator::ClientId;
 use crate::lease::LeaseState;
 use crate::net::framing::Codec;
 use crate::net::{HANDSHAKE_TIME, IDLE_TIME};
-use crate::proto::{Answer, Call, Reason, Refused, Reply, Request, refused};
+use crate::proto::{Answer, Call, RefusalReason, Refused, Reply, Request, refused};
 use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::net::SocketAddr;
@@ -81,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let request = match Request::decode(frame) {
             Ok(request) => request,
             Err(error) => {
-                let answer = Some(refused(Reason::Malformed, &error.to_string()));
+                let answer = Some(refused(RefusalReason::Malformed, &error.to_string()));
                 self.send(&Reply { number: 0, notice: None, answer }).await?;
                 return Ok(false);
             }
@@ -95,7 +95,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         self.note(&reply.answer);
         let refused = matches!(
             reply.answer,
-            Some(Answer::Refused(Refused { reason: Reason::Banned | Reason::Version, .. }))
+            Some(Answer::Refused(Refused {
+                reason: RefusalReason::Banned | RefusalReason::Version,
+                ..
+            }))
         );
         // Who was not let in keeps no seat among those who were.
         let refused = refused || (hello && self.client.is_none());

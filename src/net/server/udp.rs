@@ -9,7 +9,9 @@ use super::service::{Sender, Service};
 use super::sessions::Waker;
 use crate::coordinator::ClientId;
 use crate::net::plaintext::{Problem, UdpPeers};
-use crate::proto::{Answer, MAX_DATAGRAM, ProtoError, Reason, Reply, Request, Welcome, refused};
+use crate::proto::{
+    Answer, MAX_DATAGRAM, ProtoError, RefusalReason, Reply, Request, Welcome, refused,
+};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -154,7 +156,7 @@ impl Server<'_> {
     fn known(&mut self, request: Request, from: SocketAddr) -> Option<Vec<u8>> {
         let (session, number) = (request.session, request.number);
         let Some(client) = self.service.client_of(session) else {
-            let answer = Some(refused(Reason::Session, "no such session: say hello again"));
+            let answer = Some(refused(RefusalReason::Session, "no such session: say hello again"));
             return Some(Reply { number, notice: None, answer }.encode());
         };
         // A session may have come over from TCP.

@@ -11,7 +11,9 @@ mod udp;
 pub use target::Target;
 
 use crate::net::{CONNECT_TIME, FIRST_PAUSE, LONGEST_PAUSE, jittered};
-use crate::proto::{Answer, Call, Hello, Notification, Reason, Refused, Reply, Request, Welcome};
+use crate::proto::{
+    Answer, Call, Hello, Notification, RefusalReason, Refused, Reply, Request, Welcome,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -359,7 +361,7 @@ impl Core {
         });
         match reply.answer {
             Some(Answer::Refused(refused)) if reply.number == 0 => Err(End::Refused(refused)),
-            Some(Answer::Refused(Refused { reason: Reason::Session, .. })) => Err(End::Lost),
+            Some(Answer::Refused(Refused { reason: RefusalReason::Session, .. })) => Err(End::Lost),
             Some(answer) => {
                 if let Some(outgoing) = self.pending.remove(&reply.number) {
                     self.answered();
@@ -376,3 +378,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
-/// Longest wait for what came before a connection failed; it is here or close.
+/// Longest time for what came before a connection failed; it is here or close. For all of it: a peer
+/// that goes on talking is not heard for longer.
 const DRAIN_TIME: Duration = Duration::from_millis(200);
 
 /// Connects, says hello, and carries messages until one side is gone.
@@ -108,7 +109,8 @@ async fn carry(core: &mut Core, frames: &mut Frames) -> Result<(), Failure> {
 /// Takes what came before the connection failed. A server that ends says so and hangs up: when that
 /// makes a request fail, its word still waits to be read.
 async fn drain(core: &mut Core, frames: &mut Frames) -> Result<(), End> {
-    while let Ok(Some(Ok(frame))) = timeout(DRAIN_TIME, frames.next()).await {
+    let until = tokio::time::Instant::now() + DRAIN_TIME;
+    while let Ok(Some(Ok(frame))) = timeout_at(until, frames.next()).await {
         let Ok(reply) = Reply::decode(&frame) else { break };
         core.receive(reply)?;
     }

@@ -3,7 +3,9 @@
 use super::{Core, End};
 use crate::net::sockets::connect;
 use crate::net::{CONNECT_TIME, FIRST_REPEAT, HEARTBEAT, SILENCE, SLOWEST_REPEAT, jittered};
-use crate::proto::{Answer, Call, MAX_DATAGRAM, PADDED_REQUEST, Reason, Refused, Reply, Request};
+use crate::proto::{
+    Answer, Call, MAX_DATAGRAM, PADDED_REQUEST, RefusalReason, Refused, Reply, Request,
+};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -132,8 +134,10 @@ impl Channel<'_> {
             self.send_all().await;
             return Ok(());
         }
-        let session_lost =
-            matches!(reply.answer, Some(Answer::Refused(Refused { reason: Reason::Session, .. })));
+        let session_lost = matches!(
+            reply.answer,
+            Some(Answer::Refused(Refused { reason: RefusalReason::Session, .. }))
+        );
         if session_lost && self.core.hello.is_some() {
             if self.hello.is_none() && self.repeats.contains_key(&reply.number) {
                 self.greet().await;

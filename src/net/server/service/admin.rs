@@ -13,7 +13,7 @@ use crate::net::server::bans::Banned;
 use crate::net::server::networks::{is_here, network, submitter};
 use crate::net::server::sessions::Waker;
 use crate::net::server::{convert, pages};
-use crate::proto::{Answer, Call, MAX_TITLE, Party, Reason, refused};
+use crate::proto::{Answer, Call, MAX_TITLE, Party, RefusalReason, refused};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -50,14 +50,14 @@ impl Service {
             Call::Submit(submit) if elsewhere && submit.priority > USUAL_PRIORITY => ONLY_USUAL,
             Call::Submit(submit) => {
                 let spec = submit.work.spec();
-                return spec.map(Some).map_err(|text| refused(Reason::Malformed, &text));
+                return spec.map(Some).map_err(|text| refused(RefusalReason::Malformed, &text));
             }
             // On an open server, too: a stranger who bans could have it for itself.
             Call::Ban(_) | Call::Unban(_) if elsewhere => ONLY_OPERATOR,
             Call::Bans(_) if closed => ONLY_SHOWN_HERE,
             _ => return Ok(None),
         };
-        Err(refused(Reason::Forbidden, why))
+        Err(refused(RefusalReason::Forbidden, why))
     }
 
     /// Answers what [`Service::check`] has let pass.
@@ -72,12 +72,12 @@ impl Service {
         let roomy = matches!(sender.waker, Waker::Own(_));
         let changes = matches!(call, Call::Submit(_) | Call::Cancel(_));
         if changes && !is_here(address) && state.bans.turn_away(address, None) {
-            return refused(Reason::Banned, BANNED);
+            return refused(RefusalReason::Banned, BANNED);
         }
         let coordinator = &mut state.coordinator;
         match (call, spec) {
             (Call::Submit(_), _) if state.main_over.is_some() => {
-                refused(Reason::Closing, "the server ends soon: it takes no more jobs")
+                refused(RefusalReason::Closing, "the server ends soon: it takes no more jobs")
             }
             (Call::Submit(submit), Some(spec)) => {
                 let what = spec.title(MAX_TITLE);
@@ -89,10 +89,10 @@ impl Service {
                 match coordinator.cancel_as(now, submitter(address), JobId(job)) {
                     Ok(()) => Answer::Ok,
                     Err(error @ (CancelError::Unknown(_) | CancelError::Ended(_))) => {
-                        refused(Reason::Unknown, &error.to_string())
+                        refused(RefusalReason::Unknown, &error.to_string())
                     }
                     Err(error @ CancelError::NotYours(_)) => {
-                        refused(Reason::Forbidden, &error.to_string())
+                        refused(RefusalReason::Forbidden, &error.to_string())
                     }
                 }
             }
@@ -102,7 +102,7 @@ impl Service {
             (Call::Ban(party), _) => self.ban(state, party),
             (Call::Unban(party), _) => unban(state, party),
             (Call::Bans(offset), _) => pages::bans(&state.bans, offset, roomy, now),
-            _ => refused(Reason::Malformed, "this cannot be asked here"),
+            _ => refused(RefusalReason::Malformed, "this cannot be asked here"),
         }
     }
 
@@ -130,13 +130,16 @@ impl Service {
             Party::Client(number) => {
                 let client = ClientId(number);
                 let Some(key) = state.coordinator.session(client) else {
-                    return refused(Reason::Unknown, &format!("there is no client {number}"));
+                    return refused(
+                        RefusalReason::Unknown,
+                        &format!("there is no client {number}"),
+                    );
                 };
                 (Banned::Client { number, key }, vec![client])
             }
         };
         if let Err(error) = state.bans.add(who, self.began.elapsed()) {
-            return refused(Reason::Full, &error.to_string());
+            return refused(RefusalReason::Full, &error.to_string());
         }
         for client in clients {
             state.coordinator.ban(client);
@@ -165,5 +168,5 @@ fn unban(state: &mut State, party: Party) -> Answer {
     if lifted || pardoned {
         return Answer::Ok;
     }
-    refused(Reason::Unknown, &format!("{party} is not banned"))
+    refused(RefusalReason::Unknown, &format!("{party} is not banned"))
 }

@@ -3,7 +3,7 @@
 use super::{Sender, Service, State};
 use crate::coordinator::{ClientId, Join};
 use crate::net::server::convert;
-use crate::proto::{Answer, Hello, Reason, Welcome, negotiate, refused};
+use crate::proto::{Answer, Hello, RefusalReason, Welcome, negotiate, refused};
 
 /// Clients of one address: more than any network behind one address has, and far from what would
 /// fill the house. This machine's own are not counted.
@@ -24,20 +24,23 @@ impl Service {
         hello: Hello,
     ) -> Answer {
         if state.closing.is_some() {
-            return refused(Reason::Closing, "the search is over and the server about to end");
+            return refused(
+                RefusalReason::Closing,
+                "the search is over and the server about to end",
+            );
         }
         let version = match negotiate(hello.oldest_version, hello.newest_version) {
             Ok(version) => version,
-            Err(text) => return refused(Reason::Version, &text),
+            Err(text) => return refused(RefusalReason::Version, &text),
         };
         let session = u128::from_be_bytes(hello.key);
         let (now, address) = (self.began.elapsed(), sender.address.ip());
         if state.bans.turn_away(address, Some(session)) {
-            return refused(Reason::Banned, BANNED);
+            return refused(RefusalReason::Banned, BANNED);
         }
         // Who is here already may come back, however many there are.
         if !state.coordinator.knows(session) && state.sessions.at(address) >= MOST_PER_ADDRESS {
-            return refused(Reason::Full, CROWDED);
+            return refused(RefusalReason::Full, CROWDED);
         }
         let join = Join {
             session,

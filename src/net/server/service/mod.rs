@@ -19,7 +19,9 @@ use crate::coordinator::{
 };
 use crate::jobs::{JobSpec, Solution};
 use crate::net::{random_bytes, random_key};
-use crate::proto::{Answer, Call, Notice, Notification, Over, Reason, Reply, Request, refused};
+use crate::proto::{
+    Answer, Call, Notice, Notification, Over, RefusalReason, Reply, Request, refused,
+};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,6 +74,8 @@ struct State {
     main_job: Option<JobId>,
     /// The end of that job.
     main_over: Option<Over>,
+    /// True once the server has stayed for other jobs.
+    lingered: bool,
     /// Closes after that job although others are under way.
     once: bool,
     closing: Option<Over>,
@@ -145,6 +149,7 @@ impl Service {
                 main_job,
                 main_over,
                 once: false,
+                lingered: false,
                 closing: None,
             }),
             open: AtomicBool::new(false),
@@ -183,6 +188,11 @@ impl Service {
     /// Closes after the main job although others are under way.
     pub(in crate::net) fn close_after_main(&self) {
         self.state().once = true;
+    }
+
+    /// Returns true if the server stayed for other jobs when its own had ended.
+    pub(in crate::net) fn has_lingered(&self) -> bool {
+        self.state().lingered
     }
 
     /// Tells everyone that the server ends.
@@ -300,7 +310,7 @@ impl Service {
         let coordinator = &mut state.coordinator;
         match (call, client) {
             (Call::Describe { job, offset }, _) => describe(coordinator, JobId(job), offset),
-            (_, None) => refused(Reason::Session, "say hello first"),
+            (_, None) => refused(RefusalReason::Session, "say hello first"),
             (Call::Ask, Some(client)) => match coordinator.request(now, client, number) {
                 Ok(Assignment::Lease(grant, _)) => Answer::Grant(grant),
                 Ok(Assignment::Wait(time)) => Answer::Wait(time),
@@ -318,7 +328,7 @@ impl Service {
                 coordinator.leave(client);
                 Answer::Ok
             }
-            (_, Some(_)) => refused(Reason::Malformed, "one hello is enough"),
+            (_, Some(_)) => refused(RefusalReason::Malformed, "one hello is enough"),
         }
     }
 
@@ -382,6 +392,7 @@ impl Service {
             if others == 0 || state.once {
                 return self.close_after(state, main);
             }
+            state.lingered = true;
             self.show(ServerEvent::Lingering(others));
         }
         for id in holders {

@@ -120,12 +120,12 @@ fn party(word: &str) -> Party {
 
 fn forbidden(answer: &Answer) -> &str {
     match answer {
-        Answer::Refused(Refused { reason: Reason::Forbidden, text }) => text,
+        Answer::Refused(Refused { reason: RefusalReason::Forbidden, text }) => text,
         other => panic!("{other:?}"),
     }
 }
 
-fn is_refused(answer: &Answer, why: Reason) -> bool {
+fn is_refused(answer: &Answer, why: RefusalReason) -> bool {
     matches!(answer, Answer::Refused(Refused { reason, .. }) if *reason == why)
 }
 
@@ -176,7 +176,7 @@ fn on_an_open_server_strangers_may_submit_and_end_their_own() {
         let answer = house.ask(NEAR, Call::Cancel(job));
         assert!(forbidden(&answer).contains("elsewhere"), "{answer:?}");
     }
-    assert!(is_refused(&house.ask(NEAR, Call::Cancel(99)), Reason::Unknown));
+    assert!(is_refused(&house.ask(NEAR, Call::Cancel(99)), RefusalReason::Unknown));
     assert_eq!(house.ask(NEAR, Call::Cancel(3)), Answer::Ok);
     assert_eq!(house.ask(HERE, Call::Cancel(4)), Answer::Ok);
     assert!(house.service.closing().is_none());
@@ -190,14 +190,15 @@ fn on_an_open_server_strangers_may_submit_and_end_their_own() {
 #[test]
 fn one_network_fills_its_own_places_only() {
     let house = House::open();
-    let full = (0..=255).find(|&key| is_refused(&house.ask(NEAR, submit(key, 1)), Reason::Full));
+    let full =
+        (0..=255).find(|&key| is_refused(&house.ask(NEAR, submit(key, 1)), RefusalReason::Full));
     assert_eq!(full, Some(62));
     // The same network, another address of it.
     let six = |n: u8| format!("2001:db8::{n:x}");
     let full = (0..=255).find(|&key| {
         let Call::Submit(submit) = submit(0, 1) else { unreachable!() };
         let submit = Submit { key: [key, 6, 6, 6, 6, 6, 6, 6, 0, 0, 0, 0, 0, 0, 0, 0], ..submit };
-        is_refused(&house.ask(&six(key), Call::Submit(submit)), Reason::Full)
+        is_refused(&house.ask(&six(key), Call::Submit(submit)), RefusalReason::Full)
     });
     assert_eq!(full, Some(62));
     for (key, address) in [(200, FAR), (201, HERE)] {
@@ -224,9 +225,9 @@ fn newcomers_from_where_someone_lied_are_let_in_and_suspect() {
             assert!(matches!(house.call(&mut liar, lie(1, nonce)), Answer::Verdict(_)));
         }
         // Its own session stays without work.
-        assert!(is_refused(&house.call(&mut liar, Call::Ask), Reason::Banned));
+        assert!(is_refused(&house.call(&mut liar, Call::Ask), RefusalReason::Banned));
         let mut again = Peer::at(FAR);
-        assert!(is_refused(&house.call(&mut again, hello(10 + round)), Reason::Banned));
+        assert!(is_refused(&house.call(&mut again, hello(10 + round)), RefusalReason::Banned));
     }
     let mut newcomer = house.joined(NEAR, 2);
     let elsewhere = house.joined(FAR, 3);
@@ -257,17 +258,17 @@ fn a_banned_address_is_turned_away_with_its_clients_until_it_is_lifted() {
         "{notices:?}"
     );
     for call in [Call::Ask, Call::Heartbeat, lie(1, 5)] {
-        assert!(is_refused(&house.call(&mut inside, call), Reason::Banned));
+        assert!(is_refused(&house.call(&mut inside, call), RefusalReason::Banned));
     }
     // Its key, and any other, from there; and a job. Mapped addresses are the same.
     for call in [hello(1), hello(3), submit(1, 1)] {
-        assert!(is_refused(&house.ask("::ffff:192.0.2.1", call), Reason::Banned));
+        assert!(is_refused(&house.ask("::ffff:192.0.2.1", call), RefusalReason::Banned));
     }
     assert!(house.service.join_classic(&Peer::at(NEAR).sender).is_err());
     assert!(house.standing(1).contains("operator"), "{}", house.standing(1));
     assert_eq!(house.bans(), [(party(NEAR), 4)]);
     assert!(matches!(house.call(&mut other, Call::Ask), Answer::Grant(_)));
-    assert!(is_refused(&house.ask(HERE, Call::Unban(party(FAR))), Reason::Unknown));
+    assert!(is_refused(&house.ask(HERE, Call::Unban(party(FAR))), RefusalReason::Unknown));
     assert_eq!(house.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
     for key in [1, 3] {
         let mut back = house.joined(NEAR, key);
@@ -281,13 +282,13 @@ fn a_banned_client_is_not_its_address() {
     let house = House::new();
     house.service.submit_main(samples::search(100, 1)).unwrap();
     let mut bad = house.joined(NEAR, 1);
-    assert!(is_refused(&house.ask(HERE, Call::Ban(party("7"))), Reason::Unknown));
+    assert!(is_refused(&house.ask(HERE, Call::Ban(party("7"))), RefusalReason::Unknown));
     assert_eq!(house.ask(HERE, Call::Ban(party("1"))), Answer::Ok);
-    assert!(is_refused(&house.call(&mut bad, Call::Ask), Reason::Banned));
+    assert!(is_refused(&house.call(&mut bad, Call::Ask), RefusalReason::Banned));
     // Also from elsewhere, and also when the coordinator has forgotten it.
     house.service.with(|coordinator, now| coordinator.expire(now + Duration::from_secs(7_200)));
     assert_eq!(house.service.with(|coordinator, _| coordinator.totals().clients), 0);
-    assert!(is_refused(&house.ask(FAR, hello(1)), Reason::Banned));
+    assert!(is_refused(&house.ask(FAR, hello(1)), RefusalReason::Banned));
     let neighbour = house.joined(NEAR, 2);
     assert_eq!(house.standing(neighbour.client.unwrap().0), "good");
     assert_eq!(house.bans(), [(party("1"), 1)]);
@@ -295,7 +296,7 @@ fn a_banned_client_is_not_its_address() {
     assert_eq!(house.ask(HERE, Call::Ban(party(NEAR))), Answer::Ok);
     assert_eq!(house.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
     assert_eq!(house.standing(neighbour.client.unwrap().0), "good");
-    assert!(is_refused(&house.ask(NEAR, hello(1)), Reason::Banned));
+    assert!(is_refused(&house.ask(NEAR, hello(1)), RefusalReason::Banned));
     assert_eq!(house.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
     house.joined(NEAR, 1);
 }
@@ -308,10 +309,10 @@ fn one_that_lost_its_trust_is_taken_back_by_the_operator() {
     for nonce in 0..3 {
         house.call(&mut client, lie(1, nonce));
     }
-    assert!(is_refused(&house.call(&mut client, Call::Ask), Reason::Banned));
+    assert!(is_refused(&house.call(&mut client, Call::Ask), RefusalReason::Banned));
     assert_eq!(house.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
     assert!(matches!(house.call(&mut client, Call::Ask), Answer::Grant(_)));
-    assert!(is_refused(&house.ask(HERE, Call::Unban(party("1"))), Reason::Unknown));
+    assert!(is_refused(&house.ask(HERE, Call::Unban(party("1"))), RefusalReason::Unknown));
 }
 
 #[test]
@@ -320,7 +321,7 @@ fn bans_are_listed_a_page_at_a_time_and_bounded() {
     let ban = |n: u32| house.ask(HERE, Call::Ban(Party::Address(IpAddr::V4(n.into()))));
     assert!((1..=1_000).all(|n| ban(n) == Answer::Ok));
     let answer = ban(1_001);
-    assert!(is_refused(&answer, Reason::Full), "{answer:?}");
+    assert!(is_refused(&answer, RefusalReason::Full), "{answer:?}");
     let (mut listed, mut offset) = (0, 0);
     loop {
         let Answer::Bans(lines, next) = house.ask(HERE, Call::Bans(offset)) else { panic!() };

@@ -1,3 +1,8 @@
+//! Messages there and back, their bytes, and their limits.
+
+mod golden;
+mod limits;
+
 use super::*;
 use crate::jobs::JobKind;
 use crate::lease::{ClientId, Epoch, Grant, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
@@ -142,7 +147,10 @@ fn answers() -> Vec<Answer> {
             server: 5,
             held: vec![held()],
         }),
-        Answer::Refused(Refused { reason: Reason::Banned, text: "three false solutions".into() }),
+        Answer::Refused(Refused {
+            reason: RefusalReason::Banned,
+            text: "three false solutions".into(),
+        }),
         Answer::Challenge(vec![7; 16]),
         Answer::Grant(grant()),
         Answer::Wait(Duration::from_millis(300)),
@@ -160,13 +168,9 @@ fn answers() -> Vec<Answer> {
         Answer::Jobs(vec![job_line(); 2], 2),
         Answer::Clients(vec![client_line()], 0),
         Answer::Bans(vec![ban_line(); 3], 4),
-        Answer::Refused(Refused { reason: Reason::Forbidden, text: "not for you".into() }),
+        Answer::Refused(Refused { reason: RefusalReason::Forbidden, text: "not for you".into() }),
         Answer::Ok,
     ]
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -192,53 +196,6 @@ fn every_message_survives_the_way_there_and_back() {
             let reply = Reply { notice, ..reply(answer.clone()) };
             assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
         }
-    }
-}
-
-/// The bytes on the wire may never change: programs that are out there read them.
-#[test]
-fn golden_bytes() {
-    let requests = [
-        (
-            Call::Hello(hello()),
-            "08051009180122010182012e080110011a10303132333435363738396162636465",
-            "662203626f782a086370752061767832300838ac0242020102",
-        ),
-        (Call::Ask, "0805100918012201018a0100", ""),
-        (Call::Ban(Party::Client(3)), "080510091801220101da0102", "1003"),
-        (Call::Unban(Party::Client(3)), "080510091801220101e20102", "1003"),
-        (Call::Bans(4), "080510091801220101ea0102", "0804"),
-        (
-            Call::Progress(progress()),
-            "0805100918012201019a011b0807100218012202084028802030013a0300ff1f42",
-            "01054a020100",
-        ),
-    ];
-    for (call, front, back) in requests {
-        let request = Request { cookie: vec![1], ..request(call) };
-        assert_eq!(hex(&request.encode(0)), format!("{front}{back}").replace(' ', ""));
-    }
-    let replies = [
-        (
-            answers().remove(0),
-            "080582012c08011003180420052a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01",
-        ),
-        (
-            Answer::Refused(Refused { reason: Reason::Forbidden, text: "no".into() }),
-            "08058a0106080812026e6f",
-        ),
-        (
-            Answer::Bans(vec![BanLine { who: Party::Client(3), seconds: 7, turned_away: 9 }], 4),
-            "0805da010c0a080a021003100718091004",
-        ),
-        (answers().remove(2), "08059201120a1007070707070707070707070707070707"),
-        (
-            answers().remove(7),
-            "0805b2012a0a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01100118022002",
-        ),
-    ];
-    for (answer, golden) in replies {
-        assert_eq!(hex(&reply(answer).encode()), golden.replace(' ', ""));
     }
 }
 
@@ -276,46 +233,25 @@ fn a_challenge_is_never_larger_than_a_padded_request() {
 }
 
 #[test]
-fn limits_are_kept() {
-    let long = "x".repeat(MAX_NAME + 1);
-    let bad_calls = [
-        Call::Hello(Hello { name: long.clone(), ..hello() }),
-        Call::Hello(Hello { backend: "\u{1b}[2J".into(), ..hello() }),
-        Call::Hello(Hello { threads: u32::MAX, ..hello() }),
-        Call::Progress(Progress { hits: vec![1 << 70; MAX_HITS + 1], ..progress() }),
-        Call::Progress(Progress { shares: vec![1 << 70; MAX_SHARES + 1], ..progress() }),
-        Call::Progress(Progress { sum: vec![0; 33], ..progress() }),
-    ];
-    for call in bad_calls {
-        let bytes = request(call.clone()).encode(0);
-        assert!(matches!(Request::decode(&bytes), Err(ProtoError::Field { .. })), "{call:?}");
+fn parts_of_a_description_join_without_a_gap() {
+    let whole = Md5Part { string_length: 10, digits: "0123456789".into(), ..part() };
+    let cut = |from: usize, to: usize| {
+        let digits = whole.digits[from..to].to_owned();
+        Work::Md5Search(Md5Part { offset: from, digits, ..whole.clone() })
+    };
+    let mut work = cut(0, 4);
+    for (from, to) in [(4, 5), (5, 10)] {
+        assert_eq!((work.is_whole(), work.next_offset()), (false, from));
+        work = work.join(cut(from, to)).unwrap();
     }
-    let bad_parts = [
-        Md5Part { string_length: 10_001, ..part() },
-        Md5Part { offset: 1, ..part() },
-        Md5Part { digits: "ABCG".into(), ..part() },
-        Md5Part { digits: "ABC".into(), ..part() },
-        Md5Part { solutions: 0, ..part() },
-        Md5Part { encoding: Encoding::Bytes, ..part() },
-    ];
-    for part in bad_parts {
-        let submit = Submit { key: [0; 16], work: Work::Md5Search(part.clone()), priority: 1 };
-        let bytes = request(Call::Submit(submit)).encode(0);
-        assert!(matches!(Request::decode(&bytes), Err(ProtoError::Field { .. })), "{part:?}");
+    assert_eq!(work, Work::Md5Search(whole.clone()));
+    for (front, next) in [((0, 4), (5, 10)), ((0, 4), (3, 10)), ((0, 4), (4, 4)), ((1, 4), (4, 10))]
+    {
+        let joined = cut(front.0, front.1).join(cut(next.0, next.1));
+        assert!(matches!(joined, Err(ProtoError::Field { field: "offset", .. })), "{front:?}");
     }
-    let bad_answers = [
-        Answer::Grant(Grant { span: Span::new(5, 5), ..grant() }),
-        Answer::Grant(Grant { patience: Duration::ZERO, ..grant() }),
-        Answer::Grant(Grant { share_bits: Some(129), ..grant() }),
-        Answer::Challenge(vec![0; 17]),
-        Answer::Refused(Refused { reason: Reason::Full, text: "x".repeat(301) }),
-        Answer::Jobs(vec![JobLine { done: f64::INFINITY, ..job_line() }], 0),
-        Answer::Clients(vec![ClientLine { standing: "\r".into(), ..client_line() }], 0),
-    ];
-    for answer in bad_answers {
-        let bytes = reply(answer.clone()).encode();
-        assert!(matches!(Reply::decode(&bytes), Err(ProtoError::Field { .. })), "{answer:?}");
-    }
+    let sum = Work::SumOfSquares(Squares { first: 0, last: 1 });
+    assert!(sum.is_whole() && sum.join(cut(0, 4)).is_err());
 }
 
 #[test]
