@@ -88,7 +88,7 @@ fn what_cannot_work_is_one_clear_error() {
         (SERVER, &["3"], "STRING is missing"),
         (SERVER, &[], "N is missing"),
         (SERVER, &["--serve", "3", "AB"], "without a puzzle"),
-        (SERVER, &["3", "AB", "--team", "644"], "team 644"),
+        (SERVER, &["3", "AB", "--team", "644"], "from 0 to 643"),
         (SERVER, &["3", "AB", "--team", "4", "--port", "5"], "cannot be used with"),
         (SERVER, &["--bits", "12", "AB", "--classic"], "whole zero bytes"),
         (SERVER, &["3", "AB", "--solutions", "0"], "solutions"),

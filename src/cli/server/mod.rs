@@ -203,7 +203,7 @@ fn tell_resumed(console: &Console) {
         let done = text::amount(job.confirmed as f64);
         let found = match job.solutions {
             0 => String::new(),
-            number => format!(" and {} found", text::plural(number as usize, "solution")),
+            number => format!(", {} found", text::plural(number, "solution")),
         };
         console.tell(
             &format!("job {} goes on: {}, {done} done{found}", job.id, job.spec),

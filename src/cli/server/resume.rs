@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_as_it_was_written_and_never_overwrites_another() {
+    fn a_server_goes_on_where_another_was_stopped() {
         let directory = tempfile::tempdir().unwrap();
         let saved = Saved::of(&running().service()).unwrap();
         let first = saved.write_new(directory.path(), 1800).unwrap();

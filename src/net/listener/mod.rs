@@ -5,7 +5,7 @@ mod datagrams;
 
 pub use super::sockets::{bind, listen};
 
-use super::limits::{ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK};
+use super::limits::{ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK, RESULT_TIME};
 use super::plaintext::{self, Problem};
 use super::server::admission::{Admission, Seat, SeatLimits};
 use super::server::service::Outlets;
@@ -137,6 +137,9 @@ impl Server {
                     service.close();
                 }
             }
+        }
+        if service.has_lingered() {
+            tokio::time::sleep(RESULT_TIME).await;
         }
         // Clients that do not answer are not waited for any longer.
         let _ = timeout(CLOSE_TIME, acknowledged(&service)).await;

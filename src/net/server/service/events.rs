@@ -147,6 +147,7 @@ impl Service {
             if others == 0 || state.once {
                 return self.close_after(state, main);
             }
+            state.lingered = true;
             self.emit(ServerEvent::Lingering(others));
         }
         for id in holders {
