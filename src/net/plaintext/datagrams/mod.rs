@@ -159,7 +159,7 @@ fn take_line(
     if let Some(seed) = claimed_seed(line) {
         let solved = problem.is_solved_by(seed);
         if let Some(client) = solved.then(|| peer.join(service, address)).flatten() {
-            // It may be known, or of a job that has ended; the client need not be told.
+            // The seed may be known already, or its job may have ended; the client need not be told.
             let _ = service.claim(client, seed);
         }
         return solved;
@@ -173,7 +173,7 @@ fn take_line(
             Ok(()) => {
                 service.emit_line(client, proto::cleaned(line, proto::MAX_TEXT));
             }
-            // It was silent for too long, and joins again with its next line.
+            // The client was silent for too long, and joins again with its next line.
             Err(Refusal::UnknownClient) => peer.client = None,
             Err(_) => {}
         }

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One address.
+/// An address in the table.
 pub(super) struct Peer {
     /// Its number in the problem that it is sent.
     pub(super) number: u64,
@@ -46,7 +46,7 @@ impl Peer {
         }
     }
 
-    /// Notes a datagram from it.
+    /// Notes a datagram from the address.
     pub(super) fn hear(&mut self, bytes: usize, now: Instant) {
         self.heard = now;
         self.credit = (self.credit + bytes).min(MAX_CREDIT);
@@ -111,7 +111,7 @@ impl Peers {
         Some(Admitted { peer, replaced })
     }
 
-    /// Removes the address that was silent longest; one that never answered, if there is any.
+    /// Removes the address that was silent longest, preferring those that never answered.
     fn replace(&mut self, now: Instant) -> Option<Peer> {
         let silent = self.by_address.iter().filter(|(_, peer)| {
             peer.client.is_none() || now.saturating_duration_since(peer.heard) >= FRESH
@@ -142,7 +142,7 @@ impl Peers {
         Some(peer)
     }
 
-    /// Returns the number of the winner in its problem, if it is one of these, or else its own.
+    /// Returns the winner's number in its problem if it is one of these clients, or else `winner`.
     pub(super) fn number_of(&self, winner: u64) -> u64 {
         let own = self.by_address.values().find(|peer| peer.client == Some(ClientId(winner)));
         own.map_or(winner, |peer| peer.number)
