@@ -108,7 +108,7 @@ pub fn run(args: &ServerArgs) -> Result<ExitCode, Failure> {
     let result = runtime.block_on(async {
         let (server, address) = args.open(config, places)?;
         let server = match (spec.clone(), problem) {
-            (Some(spec), Some(problem)) => with_job(server, spec)?.with_classic(problem),
+            (Some(spec), Some(problem)) => with_job(server, spec)?.with_plaintext(problem),
             (Some(spec), None) => with_job(server, spec)?,
             (None, _) => server,
         };
