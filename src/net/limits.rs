@@ -215,7 +215,7 @@ pub(super) const CLAIM_POLL: Duration = millis(10);
 pub(super) const PLAINTEXT_LINES_PER_SECOND: u64 = 500;
 
 /// A datagram client that has done nothing for this long after its problem was sent gets it again.
-pub(super) const RETELL: Duration = secs(1);
+pub(super) const RESEND_TIME: Duration = secs(1);
 
 /// Copies of a stop by datagram: one may be lost, and nobody acknowledges it.
 pub(super) const STOPS: u32 = 4;

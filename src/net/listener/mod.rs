@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// Serves clients of the plain-text protocol too.
-    pub fn with_classic(mut self, problem: Problem) -> Self {
+    pub fn with_plaintext(mut self, problem: Problem) -> Self {
         self.plaintext = Some(problem);
         self
     }

@@ -1,7 +1,7 @@
 use super::*;
 use futures_util::FutureExt;
 
-/// Two strangers of each address, four in all; twelve clients.
+/// Returns room for two strangers of each address, four in all, and twelve clients.
 fn small() -> Arc<Admission> {
     Admission::new(SeatLimits::new(40))
 }
@@ -18,7 +18,7 @@ fn evicted(seats: &[Seat]) -> Vec<usize> {
     (0..seats.len()).filter(|&n| is_evicted(&seats[n])).collect()
 }
 
-/// A connection that has said hello.
+/// Seats a connection that says hello.
 fn client(admission: &Arc<Admission>, from: u8) -> Option<Seat> {
     let seat = admission.enter(address(from));
     seat.greeted().then_some(seat)

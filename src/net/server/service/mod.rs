@@ -249,7 +249,7 @@ impl Service {
         let checked = self.check(origin, &request.call);
         let mut state = self.state();
         if let Some(id) = *client {
-            state.sessions.heard(id, request.notices_seen, &origin.waker);
+            state.sessions.note_request(id, request.notices_seen, &origin.waker);
         }
         let number = request.number;
         let known = client.is_some();
