@@ -1,8 +1,9 @@
 //! `seedrush-client`: searches what a server leases to it.
 
 use super::machine_args::{self, MachineArgs};
-use super::net_args::{RouteArgs, interrupted, runtime};
-use super::{Failure, INTERRUPTED, text};
+use super::net_args::{RouteArgs, runtime};
+use super::signals::interrupted;
+use super::{Exit, Failure, text};
 use crate::backend::Backend;
 use crate::jobs::JobSpec;
 use crate::lease::{ClientId, JobEnd};
@@ -11,23 +12,19 @@ use crate::net::client::{self, ClientConfig, ClientEnding, ClientEvent};
 use crate::net::plaintext;
 use crate::proto::Over;
 use crate::puzzle::Difficulty;
+use anyhow::anyhow;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::num::NonZeroUsize;
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The server refused this client.
-const REFUSED: u8 = 1;
-/// The server was never there.
-const UNREACHABLE: u8 = 3;
 /// Pause between attempts to reach a server of the plain-text protocol.
 const CLASSIC_PAUSE: Duration = Duration::from_millis(500);
 
 /// Searches what a seedrush-server leases to this machine
 #[derive(Parser, Debug)]
-#[command(name = "seedrush-client", version)]
+#[command(name = "seedrush-client")]
 pub struct ClientArgs {
     /// The server: HOST, HOST:PORT or [IPv6]:PORT
     #[arg(value_name = "HOST")]
@@ -61,14 +58,14 @@ pub struct ClientArgs {
 ///
 /// # Errors
 /// Arguments that make no client.
-pub fn run(args: &ClientArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let route = args.route.route(&args.target)?;
     // What the server will ask for is not known yet; it is worth opening a GPU for.
     let hard = Difficulty::from_bits(128).map_err(Failure::usage)?;
-    let mut team = args.machine.machine().open(hard).map_err(machine_args::failure)?;
+    let mut team = args.machine.machine()?.open(hard).map_err(machine_args::failure)?;
     team.on_failure(|error| eprintln!("{error}"));
     if let Some(note) = team.note().filter(|_| !args.quiet) {
-        eprintln!("{note}");
+        tell!("{}", machine_args::note(note));
     }
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = args.machine.threads.unwrap_or_else(cores).get();
@@ -77,7 +74,7 @@ pub fn run(args: &ClientArgs) -> Result<ExitCode, Failure> {
     say!("searching with {}", backend.describe());
     let console = Console::new(args.quiet);
     let runtime = runtime(1)?;
-    let code = if args.classic {
+    let result = if args.classic {
         runtime.block_on(run_classic(&route, backend, &console))
     } else {
         let name = args.name.clone().unwrap_or_else(machine_name);
@@ -85,11 +82,11 @@ pub fn run(args: &ClientArgs) -> Result<ExitCode, Failure> {
         let ending = client::run(config, backend, interrupted(), |event| console.show(&event));
         let ending = runtime.block_on(ending);
         console.bar.finish_and_clear();
-        conclude(&ending)
+        conclude(ending)
     };
     // What is still searched is not wanted any more: do not wait for it.
     runtime.shutdown_background();
-    Ok(code)
+    result
 }
 
 /// The name of this machine, on every system.
@@ -98,26 +95,22 @@ fn machine_name() -> String {
     if name.is_empty() { "unnamed".into() } else { name }
 }
 
-fn conclude(ending: &ClientEnding) -> ExitCode {
-    match ending {
+fn conclude(ending: ClientEnding) -> Result<Exit, Failure> {
+    let (exit, why) = match ending {
         ClientEnding::Over(over, client) => {
-            say!("{}", over_words(over, *client));
-            ExitCode::SUCCESS
+            say!("{}", over_words(&over, client));
+            return Ok(Exit::Done);
         }
+        ClientEnding::Stopped => return Ok(Exit::Interrupted),
         ClientEnding::Refused(why) => {
-            eprintln!("error: the server refuses this client: {why}");
-            ExitCode::from(REFUSED)
+            (Exit::NoResult, format!("the server refuses this client: {why}"))
         }
         ClientEnding::Unreachable(why) => {
-            eprintln!("error: the server is out of reach: {why}");
-            ExitCode::from(UNREACHABLE)
+            (Exit::Unreachable, format!("the server is out of reach: {why}"))
         }
-        ClientEnding::Broken(why) => {
-            eprintln!("error: {why}");
-            ExitCode::from(REFUSED)
-        }
-        ClientEnding::Stopped => ExitCode::from(INTERRUPTED),
-    }
+        ClientEnding::Broken(why) => (Exit::NoBackend, why),
+    };
+    Err(Failure::new(exit, anyhow!(why)))
 }
 
 fn over_words(over: &Over, client: u64) -> String {
@@ -207,10 +200,14 @@ impl Console {
     }
 }
 
-async fn run_classic(route: &Route, backend: Arc<dyn Backend>, console: &Console) -> ExitCode {
+async fn run_classic(
+    route: &Route,
+    backend: Arc<dyn Backend>,
+    console: &Console,
+) -> Result<Exit, Failure> {
     tokio::select! {
         code = classic_until_over(route, backend, console) => code,
-        () = interrupted() => ExitCode::from(INTERRUPTED),
+        () = interrupted() => Ok(Exit::Interrupted),
     }
 }
 
@@ -218,7 +215,7 @@ async fn classic_until_over(
     route: &Route,
     backend: Arc<dyn Backend>,
     console: &Console,
-) -> ExitCode {
+) -> Result<Exit, Failure> {
     let until = Instant::now() + route.retry_for;
     loop {
         let ending = match route.target.addresses(route.port).await {
@@ -249,12 +246,12 @@ async fn classic_until_over(
                     Some(winner) => say!("client {winner} finished first"),
                     None => say!("the server has ended the search"),
                 }
-                return ExitCode::SUCCESS;
+                return Ok(Exit::Done);
             }
-            plaintext::Ending::Stopped => return ExitCode::from(INTERRUPTED),
+            plaintext::Ending::Stopped => return Ok(Exit::Interrupted),
             plaintext::Ending::Unreachable(why) if Instant::now() >= until => {
-                eprintln!("error: the server is out of reach: {why}");
-                return ExitCode::from(UNREACHABLE);
+                let text = format!("the server is out of reach: {why}");
+                return Err(Failure::new(Exit::Unreachable, anyhow!(text)));
             }
             plaintext::Ending::Unreachable(_) => tokio::time::sleep(CLASSIC_PAUSE).await,
         }

@@ -188,9 +188,12 @@ pub enum SubmitError {
 /// Why a job is not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CancelError {
-    /// There is no such job, or it has ended.
-    #[error("there is no job {0} that could be ended")]
+    /// There is no such job.
+    #[error("there is no job {0}")]
     Unknown(JobId),
+    /// The job has ended by itself, or was cancelled before.
+    #[error("job {0} has ended already")]
+    Ended(JobId),
     /// It is someone else's.
     #[error(
         "job {0} was submitted from elsewhere: only from there, or from the server's own machine, \

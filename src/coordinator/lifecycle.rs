@@ -68,9 +68,11 @@ impl Coordinator {
         submitter: Submitter,
         job: JobId,
     ) -> Result<(), CancelError> {
-        let entry = self.tables.jobs.find(job).filter(|entry| entry.ended.is_none());
-        let owner = entry.map(|entry| entry.submitter).ok_or(CancelError::Unknown(job))?;
-        if !submitter.may_end(owner) {
+        let entry = self.tables.jobs.find(job).ok_or(CancelError::Unknown(job))?;
+        if entry.ended.is_some() {
+            return Err(CancelError::Ended(job));
+        }
+        if !submitter.may_end(entry.submitter) {
             return Err(CancelError::NotYours(job));
         }
         self.end_job(now, job, JobEnd::Cancelled);

@@ -48,6 +48,7 @@ mod report;
 mod requests;
 mod rescue;
 mod restore;
+mod resume;
 mod scheduler;
 mod serial;
 mod standing;

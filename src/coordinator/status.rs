@@ -99,6 +99,27 @@ pub struct ClientStatus {
     pub suspect: bool,
 }
 
+/// Clients that work report every second; after this long without a word their rate means nothing.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
+
+impl ClientStatus {
+    /// Returns true if it holds work and has said nothing for some reports' time.
+    pub fn is_silent(&self, now: Duration) -> bool {
+        self.leases > 0 && !self.spoke_lately(now)
+    }
+
+    /// Units a second, as it says; 0 if it has nothing to do or has said nothing lately.
+    pub fn current_rate(&self, now: Duration) -> u64 {
+        // Clients of the plain-text protocol have no threads and hold no leases.
+        let works = self.leases > 0 || self.threads == 0;
+        if works && self.spoke_lately(now) { self.claimed_rate } else { 0 }
+    }
+
+    fn spoke_lately(&self, now: Duration) -> bool {
+        now.saturating_sub(self.last_seen) < SILENT_AFTER
+    }
+}
+
 impl Coordinator {
     /// Returns the totals.
     pub fn totals(&self) -> Totals {

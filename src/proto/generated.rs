@@ -111,10 +111,12 @@ pub struct Hello {
     /// 16 random bytes
     #[prost(bytes = "vec", tag = "3")]
     pub key: ::prost::alloc::vec::Vec<u8>,
-    /// at most 64 bytes, and so is the next one; no control characters,
+    /// at most 64 bytes, no control characters; other characters that
     #[prost(string, tag = "4")]
     pub name: ::prost::alloc::string::String,
-    /// and what else cannot be seen is replaced
+    /// cannot be seen are replaced
+    ///
+    /// as the name
     #[prost(string, tag = "5")]
     pub backend: ::prost::alloc::string::String,
     #[prost(uint32, tag = "6")]
@@ -139,7 +141,7 @@ pub struct Welcome {
     /// drawn when the server starts: another one has other jobs and leases
     #[prost(uint64, tag = "4")]
     pub server: u64,
-    /// what the client holds still, when it was here before; at most 16
+    /// leases that the client still holds, if it was here before; at most 16
     #[prost(message, repeated, tag = "5")]
     pub held: ::prost::alloc::vec::Vec<Held>,
 }
@@ -300,7 +302,7 @@ pub struct Verdict {
     /// hits that are new solutions
     #[prost(uint32, tag = "2")]
     pub solutions: u32,
-    /// hits that are none
+    /// hits that are not solutions
     #[prost(uint32, tag = "3")]
     pub false_hits: u32,
     /// if the job has ended
@@ -411,7 +413,7 @@ pub struct Clients {
     #[prost(uint32, tag = "1")]
     pub offset: u32,
 }
-/// Who is turned away, or is let in again.
+/// Someone to ban, or to let in again.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ban {
     #[prost(oneof = "ban::Who", tags = "1, 2")]
@@ -424,7 +426,7 @@ pub mod ban {
         /// an IP address; of IPv6 the network of 64 bits that it is in
         #[prost(string, tag = "1")]
         Address(::prost::alloc::string::String),
-        /// a client's session: its program may come back as another
+        /// a client by its number: its program may come back as another one
         #[prost(uint64, tag = "2")]
         Client(u64),
     }
@@ -522,7 +524,7 @@ pub struct BanLine {
     /// since it was banned
     #[prost(uint64, tag = "2")]
     pub seconds: u64,
-    /// times that it came nevertheless
+    /// times that it was turned away
     #[prost(uint64, tag = "3")]
     pub turned_away: u64,
 }

@@ -1,4 +1,4 @@
-//! What the server says unasked, and how leases and jobs stand.
+//! Messages that the server sends unasked.
 
 use super::fields::text;
 use super::lease::{end_from_wire, end_to_wire};
@@ -6,23 +6,23 @@ use super::{ProtoError, wire};
 use crate::lease::{Held, JobEnd};
 use crate::puzzle::MAX_SEED_CHARACTERS;
 
-/// What a client should know without asking.
+/// A message that the client did not ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Counts from 1 for each client; 0: need not be acknowledged.
+    /// Number, from 1 for each client; 0 if it need not be acknowledged.
     pub number: u64,
-    /// What.
+    /// Content.
     pub what: Notification,
 }
 
-/// What a client should know.
+/// Content of a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
     /// A job is over.
     Over(Over),
     /// The server ends, after this job if there was one.
     Closing(Over),
-    /// Ask again now, there is work.
+    /// There is work: the client asks again now.
     Wake,
     /// A lease ends earlier now.
     Trimmed(Held),
@@ -33,9 +33,9 @@ pub enum Notification {
 /// The end of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Over {
-    /// Which; 0 for none.
+    /// Number of the job; 0 for none.
     pub job: u64,
-    /// How; `None` if it has not ended.
+    /// How it ended; `None` if it has not.
     pub end: Option<JobEnd>,
     /// The solution found last: of a finished job, the winner's.
     pub seed: String,

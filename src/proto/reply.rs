@@ -1,4 +1,4 @@
-//! What the server says.
+//! Messages of the server.
 
 use super::fields::{from_wire, millis, text, to_wire, wrong};
 use super::notice::Notice;
@@ -9,104 +9,111 @@ use crate::lease::{Grant, Held, Verdict};
 use prost::Message as _;
 use std::time::Duration;
 
-/// A reply, or what is pushed.
+/// A reply, or a push.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// Of the request; 0 for what is pushed.
+    /// Number of the request; 0 for a push.
     pub number: u64,
-    /// The oldest one that the client has not seen.
+    /// The oldest notice that the client has not seen.
     pub notice: Option<Notice>,
-    /// The answer; `None` where only the notice matters.
+    /// The answer; `None` in a push.
     pub answer: Option<Answer>,
 }
 
-/// An answer.
+/// The server's answer to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// You are in.
+    /// The client is let in.
     Welcome(Welcome),
-    /// No.
+    /// The request is refused.
     Refused(Refused),
-    /// Show that you are at your address: send this cookie with the same request.
+    /// The client must prove its address: it sends this cookie with the same request.
     Challenge(Vec<u8>),
-    /// A lease.
+    /// A lease for the client.
     Grant(Grant),
-    /// Nothing to do now; ask again after this time.
+    /// Nothing to do now; the client asks again after this time.
     Wait(Duration),
-    /// What a job is, or a part of it.
+    /// The description of a job, or a part of it.
     Description {
-        /// Its number.
+        /// Number of the job.
         job: u64,
         /// Its work.
         work: Work,
     },
-    /// What the server makes of progress.
+    /// The verdict on progress.
     Verdict(Verdict),
-    /// Done.
+    /// The request is carried out.
     Ok,
-    /// The number of the new job.
+    /// A job is submitted.
     Submitted {
-        /// Its number.
+        /// Number of the job.
         job: u64,
         /// The instance of the server that has it.
         server: u64,
     },
-    /// Jobs, and where the list goes on (0: nowhere).
+    /// Jobs, and the offset of the next page (0: this is the last).
     Jobs(Vec<JobLine>, u32),
-    /// Clients, and where the list goes on (0: nowhere).
+    /// Clients, and the offset of the next page (0: this is the last).
     Clients(Vec<ClientLine>, u32),
-    /// Who is turned away, and where the list goes on (0: nowhere).
+    /// Bans, and the offset of the next page (0: this is the last).
     Bans(Vec<BanLine>, u32),
 }
 
-/// You are in.
+/// The answer to a hello.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// The newest version that both speak.
+    /// The newest version of the protocol that both speak.
     pub version: u32,
     /// The client's id.
     pub client: u64,
-    /// Goes with every request from now on.
+    /// Session: goes with every request from now on.
     pub session: u64,
-    /// Drawn when the server started.
+    /// Instance of the server, drawn when it started.
     pub server: u64,
-    /// What the client holds still.
+    /// Leases that the client still holds.
     pub held: Vec<Held>,
 }
 
-/// Why not.
+/// Reason of a refusal, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalReason {
-    /// No version that both speak.
+    /// There is no version that both speak.
     Version,
     /// The request breaks the schema or one of its limits.
     Malformed,
-    /// No trust left, or banned by the server's operator.
+    /// The client has lost the server's trust, or the operator has banned it.
     Banned,
-    /// No room for more.
+    /// The server has no room for more.
     Full,
-    /// No such session, job or request.
+    /// There is no such job, client or request.
     Unknown,
     /// The server is about to end.
     Closing,
-    /// No such session: say hello again.
+    /// There is no such session: the client says hello again.
     Session,
-    /// Not for the sender.
+    /// The sender may not ask for this.
     Forbidden,
 }
 
-/// No, and why.
+/// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Refused {
-    /// For programs.
+    /// Reason, for programs.
     pub reason: RefusalReason,
-    /// For people.
+    /// Reason, for people.
     pub text: String,
 }
 
+impl Refused {
+    /// Makes a refusal with a sentence for people.
+    pub fn new(reason: RefusalReason, text: &str) -> Self {
+        Self { reason, text: cleaned(text, MAX_TEXT) }
+    }
+}
+
 impl Reply {
-    /// The message.
+    /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
         let wire = wire::Reply {
             number: self.number,
@@ -116,10 +123,10 @@ impl Reply {
         wire.encode_to_vec()
     }
 
-    /// The message in `bytes`.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// It is none, or a field breaks its limit.
+    /// The bytes are not a message, or a field breaks its limit.
     pub fn decode(bytes: &[u8]) -> Result<Self, ProtoError> {
         let wire = wire::Reply::decode(bytes)?;
         if wire.body.is_none() && wire.notice.is_none() {
@@ -243,5 +250,5 @@ impl TryFrom<wire::Welcome> for Welcome {
 
 /// Returns a refusal with a sentence for people.
 pub fn refused(reason: RefusalReason, text: &str) -> Answer {
-    Answer::Refused(Refused { reason, text: cleaned(text, MAX_TEXT) })
+    Answer::Refused(Refused::new(reason, text))
 }

@@ -1,4 +1,4 @@
-//! What clients say.
+//! Messages of clients.
 
 use super::fields::{from_wire, key, text, to_wire, wrong};
 use super::lines::Party;
@@ -9,101 +9,101 @@ use super::{MAX_COOKIE, MAX_NAME, ProtoError};
 use crate::jobs::JobKind;
 use prost::Message as _;
 
-/// Most threads that a client may say it has.
+/// Maximum number of threads that a client may name.
 const MAX_THREADS: u32 = 1 << 20;
 
-/// A request.
+/// A request to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Grows by one; the reply carries it too.
+    /// Number of the request, one more than of the last; the reply carries it too.
     pub number: u64,
-    /// What [`super::Welcome`] said; 0 before.
+    /// Session from [`super::Welcome`]; 0 before it.
     pub session: u64,
-    /// The last notice that has arrived.
+    /// Number of the last notice that has arrived.
     pub notices_seen: u64,
-    /// Proves a UDP address; empty without.
+    /// Cookie that proves a UDP address; empty over TCP.
     pub cookie: Vec<u8>,
-    /// What is wanted.
+    /// The call.
     pub call: Call,
 }
 
-/// What is wanted.
+/// The call of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Let me in.
+    /// The client asks to be let in.
     Hello(Hello),
-    /// A lease, please.
+    /// The client asks for a lease.
     Ask,
-    /// What is this job?
+    /// The client asks for the description of a job.
     Describe {
-        /// Its number.
+        /// Number of the job.
         job: u64,
         /// The first digit of the string that is wanted.
         offset: usize,
     },
-    /// What was done of a lease.
+    /// The client reports what was done of a lease.
     Progress(Progress),
-    /// Still here; or only: your notice has arrived.
+    /// The client is still here, or has nothing to send but that a notice has arrived.
     Heartbeat,
-    /// Not here any more.
+    /// The client leaves.
     Goodbye,
     /// A new job.
     Submit(Submit),
-    /// The jobs, from this place in the list on.
+    /// Lists jobs, from this offset on.
     Jobs(u32),
-    /// One job.
+    /// Shows one job.
     Job {
-        /// Its number.
+        /// Number of the job.
         job: u64,
         /// The first solution that the result is to name.
         offset: u32,
     },
-    /// End a job.
+    /// Ends a job.
     Cancel(u64),
-    /// The clients, from this place in the list on.
+    /// Lists clients, from this offset on.
     Clients(u32),
-    /// Turn someone away from now on.
+    /// Bans a client or an address.
     Ban(Party),
-    /// Let someone in again.
+    /// Lifts a ban.
     Unban(Party),
-    /// Who is turned away, from this place in the list on.
+    /// Lists bans, from this offset on.
     Bans(u32),
 }
 
-/// Who wants in.
+/// The first message of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// The oldest version that the client speaks.
     pub oldest_version: u32,
-    /// The newest one.
+    /// The newest version that it speaks.
     pub newest_version: u32,
-    /// Random; the same key is the same client.
+    /// Random key: the same key is the same client.
     pub key: [u8; 16],
-    /// For people.
+    /// Name, for people.
     pub name: String,
-    /// What it computes with, for people.
+    /// Backend, for people.
     pub backend: String,
-    /// How many threads that has.
+    /// Threads of the backend.
     pub threads: u32,
-    /// Candidates a second, as far as known; 0 if not.
+    /// Candidates a second; 0 if not known.
     pub rate_hint: u64,
-    /// The kinds of jobs that it can do.
+    /// Kinds of jobs that it can do.
     pub kinds: Vec<JobKind>,
 }
 
 /// A new job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit {
-    /// Random; the same key is the same job.
+    /// Random key: the same key is the same job.
     pub key: [u8; 16],
-    /// All of it.
+    /// The work, whole.
     pub work: Work,
-    /// From 1 to 100: p gets p times the time of priority 1.
+    /// Priority from 1 to 100: p gets p times the time of priority 1.
     pub priority: u32,
 }
 
 impl Request {
-    /// The message, padded with zeros to at least `least` bytes.
+    /// Encodes the message, padded with zeros to at least `least` bytes.
     pub fn encode(&self, least: usize) -> Vec<u8> {
         let mut wire = wire::Request {
             number: self.number,
@@ -119,10 +119,10 @@ impl Request {
         wire.encode_to_vec()
     }
 
-    /// The message in `bytes`.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// It is none, or a field breaks its limit.
+    /// The bytes are not a message, or a field breaks its limit.
     pub fn decode(bytes: &[u8]) -> Result<Self, ProtoError> {
         let wire = wire::Request::decode(bytes)?;
         if wire.cookie.len() > MAX_COOKIE {

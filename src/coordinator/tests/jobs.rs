@@ -233,7 +233,7 @@ fn networks_cancel_only_their_own_jobs() {
         assert_eq!(coordinator.job(job).unwrap().ended, None);
     }
     assert_eq!(coordinator.cancel_as(SECOND, far, fars), Ok(()));
-    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Err(CancelError::Unknown(fars)));
+    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Err(CancelError::Ended(fars)));
     for job in [main, here, nears] {
         assert_eq!(coordinator.cancel_as(SECOND, Submitter::Here, job), Ok(()));
     }

@@ -100,8 +100,8 @@ fn claimed_seed(line: &str) -> Option<&str> {
     line.strip_prefix("ok,")?.split(',').next()
 }
 
-/// The number in a progress line.
-fn tested(line: &str) -> Option<u64> {
+/// Returns the number in a progress line.
+pub(crate) fn tested(line: &str) -> Option<u64> {
     line.split_whitespace().find_map(|word| word.parse().ok())
 }
 

@@ -75,6 +75,12 @@ impl Server {
         Ok(self)
     }
 
+    /// The same server, which ends after its own job although others are under way.
+    pub fn ending_after_its_job(self) -> Self {
+        self.service.close_after_main();
+        self
+    }
+
     /// The same server, which serves clients of the plain-text protocol too.
     pub fn with_classic(mut self, problem: plaintext::Problem) -> Self {
         self.classic = Some(problem);

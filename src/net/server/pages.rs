@@ -43,11 +43,16 @@ pub(super) fn job(coordinator: &Coordinator, job: JobId, offset: u32) -> Answer 
 }
 
 /// From the client with number `offset` on.
-pub(super) fn clients(coordinator: &Coordinator, offset: u32, roomy: bool) -> Answer {
+pub(super) fn clients(
+    coordinator: &Coordinator,
+    offset: u32,
+    roomy: bool,
+    now: Duration,
+) -> Answer {
     let most = per_page(roomy);
     let mut page = coordinator.clients_from(ClientId(offset.into()), most + 1);
     let next = next(most, &mut page, |status| status.id.0);
-    Answer::Clients(page.iter().map(client_line).collect(), next)
+    Answer::Clients(page.iter().map(|status| client_line(status, now)).collect(), next)
 }
 
 /// From the ban with number `offset` on.
@@ -116,20 +121,22 @@ fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: us
     text
 }
 
-fn client_line(status: &ClientStatus) -> ClientLine {
+fn client_line(status: &ClientStatus, now: Duration) -> ClientLine {
+    let silent = if status.is_silent(now) { ", silent" } else { "" };
     let standing = match status.standing {
         Standing::Good if status.suspect => "good, suspect address".to_owned(),
         Standing::Good => "good".to_owned(),
         Standing::Distrusted(reason) => format!("distrusted: {reason}"),
         Standing::Banned(reason) => format!("banned: {reason}"),
     };
+    let standing = standing + silent;
     ClientLine {
         client: status.id.0,
         name: cleaned(&status.name, MAX_NAME),
         address: cleaned(&status.address, MAX_NAME),
         backend: cleaned(&status.backend, MAX_NAME),
         threads: status.threads,
-        claimed_rate: status.claimed_rate as f64,
+        claimed_rate: status.current_rate(now) as f64,
         proven_rate: status.proved_rate as f64,
         done: status.units as f64,
         false_hits: status.false_claims,

@@ -6,15 +6,17 @@
 //! of their own, and end those that came from their network.
 
 use super::hello::BANNED;
-use super::{Sender, Service, State};
-use crate::coordinator::{CancelError, ClientId, JobId, Reason as Doubt, Standing};
+use super::{Sender, ServerEvent, Service, State};
+use crate::coordinator::{CancelError, ClientId, Coordinator, JobId, Reason as Doubt, Standing};
 use crate::jobs::JobSpec;
 use crate::net::server::bans::Banned;
 use crate::net::server::networks::{is_here, network, submitter};
 use crate::net::server::sessions::Waker;
 use crate::net::server::{convert, pages};
-use crate::proto::{Answer, Call, Party, RefusalReason, refused};
+use crate::proto::{Answer, Call, MAX_TITLE, Party, RefusalReason, Refused, refused};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// The priority that everybody may ask for.
 const USUAL_PRIORITY: u32 = 1;
@@ -40,7 +42,7 @@ impl Service {
         &self,
         sender: &Sender,
         call: &Call,
-    ) -> Result<Option<JobSpec>, Answer> {
+    ) -> Result<Option<JobSpec>, Refused> {
         let elsewhere = !is_here(sender.address.ip());
         let closed = elsewhere && !self.open.load(Ordering::Relaxed);
         let why = match call {
@@ -48,14 +50,16 @@ impl Service {
             Call::Submit(submit) if elsewhere && submit.priority > USUAL_PRIORITY => ONLY_USUAL,
             Call::Submit(submit) => {
                 let spec = submit.work.spec();
-                return spec.map(Some).map_err(|text| refused(RefusalReason::Malformed, &text));
+                return spec
+                    .map(Some)
+                    .map_err(|text| Refused::new(RefusalReason::Malformed, &text));
             }
             // On an open server, too: a stranger who bans could have it for itself.
             Call::Ban(_) | Call::Unban(_) if elsewhere => ONLY_OPERATOR,
             Call::Bans(_) if closed => ONLY_SHOWN_HERE,
             _ => return Ok(None),
         };
-        Err(refused(RefusalReason::Forbidden, why))
+        Err(Refused::new(RefusalReason::Forbidden, why))
     }
 
     /// Answers what [`Service::check`] has let pass.
@@ -74,13 +78,19 @@ impl Service {
         }
         let coordinator = &mut state.coordinator;
         match (call, spec) {
+            (Call::Submit(_), _) if state.main_over.is_some() => {
+                refused(RefusalReason::Closing, "the server ends soon: it takes no more jobs")
+            }
             (Call::Submit(submit), Some(spec)) => {
-                convert::submit(coordinator, now, submitter(address), submit, spec)
+                let what = spec.title(MAX_TITLE);
+                let answer = convert::submit(coordinator, now, submitter(address), submit, spec);
+                self.show_submission(coordinator, now, &answer, what, sender.address);
+                answer
             }
             (Call::Cancel(job), _) => {
                 match coordinator.cancel_as(now, submitter(address), JobId(job)) {
                     Ok(()) => Answer::Ok,
-                    Err(error @ CancelError::Unknown(_)) => {
+                    Err(error @ (CancelError::Unknown(_) | CancelError::Ended(_))) => {
                         refused(RefusalReason::Unknown, &error.to_string())
                     }
                     Err(error @ CancelError::NotYours(_)) => {
@@ -90,11 +100,27 @@ impl Service {
             }
             (Call::Jobs(offset), _) => pages::jobs(coordinator, offset, roomy),
             (Call::Job { job, offset }, _) => pages::job(coordinator, JobId(job), offset),
-            (Call::Clients(offset), _) => pages::clients(coordinator, offset, roomy),
+            (Call::Clients(offset), _) => pages::clients(coordinator, offset, roomy, now),
             (Call::Ban(party), _) => self.ban(state, party),
             (Call::Unban(party), _) => unban(state, party),
             (Call::Bans(offset), _) => pages::bans(&state.bans, offset, roomy, now),
             _ => refused(RefusalReason::Malformed, "this cannot be asked here"),
+        }
+    }
+
+    /// Shows a job that is new; a repeated submission is not.
+    fn show_submission(
+        &self,
+        coordinator: &Coordinator,
+        now: Duration,
+        answer: &Answer,
+        what: String,
+        address: SocketAddr,
+    ) {
+        let Answer::Submitted { job, .. } = *answer else { return };
+        let job = JobId(job);
+        if coordinator.job(job).is_some_and(|status| status.submitted == now) {
+            self.show(ServerEvent::Submitted { job, what, address: address.to_string() });
         }
     }
 

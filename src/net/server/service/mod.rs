@@ -37,7 +37,7 @@ pub enum ServerEvent {
         client: u64,
         /// Where it is.
         address: String,
-        /// Its name, backend and threads.
+        /// Its name and backend.
         what: String,
     },
     /// A client is gone.
@@ -52,6 +52,17 @@ pub enum ServerEvent {
     Distrusted(u64, String),
     /// A line that a client of the classic protocol has sent.
     Said(u64, String),
+    /// Someone has submitted a job.
+    Submitted {
+        /// Its number.
+        job: JobId,
+        /// Describes it.
+        what: String,
+        /// The submitter's address.
+        address: String,
+    },
+    /// The server's own job has ended; the server stays until this many other jobs have, too.
+    Lingering(usize),
 }
 
 struct State {
@@ -61,6 +72,10 @@ struct State {
     bans: Bans,
     /// The job after which the server closes.
     main_job: Option<JobId>,
+    /// The end of that job.
+    main_over: Option<Over>,
+    /// Closes after that job although others are under way.
+    once: bool,
     closing: Option<Over>,
 }
 
@@ -114,6 +129,8 @@ impl Service {
                 coordinator: Coordinator::new(config, random_bytes()),
                 sessions: Sessions::default(),
                 main_job: None,
+                main_over: None,
+                once: false,
                 closing: None,
             }),
             open: AtomicBool::new(false),
@@ -140,13 +157,18 @@ impl Service {
     ///
     /// # Errors
     /// There are too many jobs.
-    pub(in crate::net) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
+    pub(crate) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
         let key = u128::from_ne_bytes(random_key());
         let submitter = Submitter::Server;
         let job = self.with(|coordinator, now| coordinator.submit_as(now, submitter, key, spec, 1));
         let job = job.map_err(|error| error.to_string())?;
         self.state().main_job = Some(job);
         Ok(job)
+    }
+
+    /// Closes after the main job although others are under way.
+    pub(in crate::net) fn close_after_main(&self) {
+        self.state().once = true;
     }
 
     /// Tells everyone that the server ends.
@@ -186,7 +208,7 @@ impl Service {
         let number = request.number;
         let known = client.is_some();
         let answer = match (checked, request.call) {
-            (Err(refused), _) => refused,
+            (Err(refused), _) => Answer::Refused(refused),
             // One client for each connection, or one connection could fill the house.
             (_, Call::Hello(hello)) if !known => self.hello(&mut state, sender, client, hello),
             (Ok(spec), call) if needs_no_hello(&call) => {
@@ -297,8 +319,7 @@ impl Service {
         match event {
             Event::Joined(id) => {
                 if let Some(status) = state.coordinator.client(id) {
-                    let threads = status.threads;
-                    let what = format!("{}, {}, threads {threads}", status.name, status.backend);
+                    let what = format!("{}, {}", status.name, status.backend);
                     self.show(ServerEvent::Joined { client: id.0, address: status.address, what });
                 }
             }
@@ -311,7 +332,7 @@ impl Service {
             Event::JobEnded { job, end, holders } => self.job_ended(state, job, end, holders),
             Event::Wake(id) => self.push(state, id, Notification::Wake),
             Event::Revoked { client, lease, epoch } => {
-                self.push(state, client, Notification::Revoked(convert::lost(lease, epoch)));
+                self.push(state, client, Notification::Revoked(convert::revoked(lease, epoch)));
             }
             Event::Trimmed { client, lease, epoch, end } => {
                 self.push(
@@ -340,7 +361,14 @@ impl Service {
         let over = convert::over(&state.coordinator, job, end);
         self.show(ServerEvent::JobEnded(job, end));
         if state.main_job == Some(job) {
-            return self.close_after(state, over);
+            state.main_over = Some(over.clone());
+        }
+        if let Some(main) = state.main_over.clone() {
+            let others = state.coordinator.totals().active_jobs;
+            if others == 0 || state.once {
+                return self.close_after(state, main);
+            }
+            self.show(ServerEvent::Lingering(others));
         }
         for id in holders {
             self.tell(state, id, Notification::Over(over.clone()));
