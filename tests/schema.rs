@@ -79,6 +79,10 @@ fn check_keyword(
             }
             true
         }
+        "items" => {
+            let items = value.as_array().unwrap();
+            return items.iter().try_for_each(|item| check(wanted, item));
+        }
         "required" => {
             let names = wanted.as_array().unwrap();
             names.iter().all(|name| value.get(name.as_str().unwrap()).is_some())
@@ -97,6 +101,7 @@ fn is_of_type(name: &Value, value: &Value) -> bool {
     match name.as_str().unwrap() {
         "object" => value.is_object(),
         "string" => value.is_string(),
+        "array" => value.is_array(),
         "boolean" => value.is_boolean(),
         "null" => value.is_null(),
         "integer" => value.is_u64() || value.is_i64(),

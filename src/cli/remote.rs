@@ -153,7 +153,7 @@ async fn jobs(server: &ServerArgs) -> Result<Exit, Failure> {
     let lines = server.admin()?.jobs().await.map_err(unanswered)?;
     if server.json {
         lines.iter().try_for_each(|line| json::print("job", &tables::job_json(line)))?;
-        json::print("result", &json!({ "jobs": lines.len() }))?;
+        json::print("result", &json!({ "program": "jobs", "jobs": lines.len() }))?;
         return Ok(Exit::Done);
     }
     tables::print_jobs(&lines, server.verbosity);
@@ -165,7 +165,7 @@ async fn status(args: &JobArgs) -> Result<Exit, Failure> {
     let line = admin.job(args.job).await.map_err(unanswered)?;
     let line = admin.with_all_results(line).await.map_err(unanswered)?;
     if args.server.json {
-        json::print("result", &tables::job_json(&line))?;
+        json::print("result", &tables::job_result("status", &line, false))?;
         return Ok(Exit::Done);
     }
     let spec = admin.describe(args.job).await.map_err(unanswered)?;
@@ -176,7 +176,7 @@ async fn status(args: &JobArgs) -> Result<Exit, Failure> {
 async fn cancel(args: &JobArgs) -> Result<Exit, Failure> {
     args.server.admin()?.cancel(args.job).await.map_err(unanswered)?;
     if args.server.json {
-        json::print("result", &json!({ "job": args.job, "state": "cancelled" }))?;
+        json::print("result", &json!({ "program": "cancel", "job": args.job }))?;
     } else {
         say!("job {} is cancelled", args.job);
     }
@@ -187,7 +187,7 @@ async fn clients(server: &ServerArgs) -> Result<Exit, Failure> {
     let lines = server.admin()?.clients().await.map_err(unanswered)?;
     if server.json {
         lines.iter().try_for_each(|line| json::print("client", &tables::client_json(line)))?;
-        json::print("result", &json!({ "clients": lines.len() }))?;
+        json::print("result", &json!({ "program": "clients", "clients": lines.len() }))?;
         return Ok(Exit::Done);
     }
     tables::print_clients(&lines, server.verbosity);

@@ -4,7 +4,7 @@ use crate::backend::Control;
 use crate::puzzle::{Difficulty, Encoding, Puzzle};
 use indicatif::HumanCount;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// `1,234,567`; numbers that do not fit 64 bits as powers: `2^70.0`.
 pub fn count(number: u128) -> String {
@@ -85,6 +85,11 @@ pub fn estimate(seconds: f64) -> String {
 /// How long a [`Duration`] is; see [`time`].
 pub fn duration(duration: Duration) -> String {
     time(duration.as_secs_f64())
+}
+
+/// Puts the time in front of a line of a log: `2026-11-21T19:05:32Z words`.
+pub fn stamped(words: &str) -> String {
+    format!("{} {words}", humantime::format_rfc3339_seconds(SystemTime::now()))
 }
 
 /// A shell line that shows the digest of `seed` with nothing of ours involved.

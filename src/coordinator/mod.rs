@@ -48,7 +48,6 @@ mod report;
 mod requests;
 mod rescue;
 mod restore;
-mod resume;
 mod scheduler;
 mod serial;
 mod standing;
@@ -124,6 +123,11 @@ impl Coordinator {
             trust: Trust::new(random),
             numbers: Numbers::default(),
         }
+    }
+
+    /// Returns the time of the latest call; of a restored coordinator, at least that of its facts.
+    pub fn now(&self) -> Duration {
+        self.now
     }
 
     /// Returns the configuration.

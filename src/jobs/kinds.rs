@@ -235,14 +235,6 @@ impl Job {
         with_kind!(AnyJob, &mut self.job, job => job.fold(outcome));
     }
 
-    /// Folds the outcome of a span that an earlier server had confirmed. As [`Job::fold`], at most
-    /// once for every unit.
-    pub fn refold(&mut self, span: Span) {
-        if let AnyJob::SumOfSquares(job) = &mut self.job {
-            job.state += job.kind.closed_form(span);
-        }
-    }
-
     /// Returns [`Kind::is_finished`].
     pub fn is_finished(&self, done: &SpanSet) -> bool {
         with_kind!(AnyJob, &self.job, job => job.kind.is_finished(&job.state, done))

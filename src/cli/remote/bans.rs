@@ -34,7 +34,7 @@ pub(super) async fn list(server: &ServerArgs) -> Result<Exit, Failure> {
     let lines = server.admin()?.bans().await.map_err(unanswered)?;
     if server.json {
         lines.iter().try_for_each(|line| json::print("ban", &ban_json(line)))?;
-        json::print("result", &json!({ "bans": lines.len() }))?;
+        json::print("result", &json!({ "program": "bans", "bans": lines.len() }))?;
         return Ok(Exit::Done);
     }
     if !server.verbosity.quiet {
@@ -51,7 +51,7 @@ impl PartyArgs {
     fn conclude(&self, words: &str, banned: bool) -> Result<Exit, Failure> {
         if self.server.json {
             let mut fields = party_json(self.who);
-            fields["banned"] = banned.into();
+            fields["program"] = if banned { "ban" } else { "unban" }.into();
             json::print("result", &fields)?;
         } else {
             say!("{} is {words}", self.who);

@@ -31,7 +31,13 @@ pub(super) async fn wait(args: &JobArgs) -> Result<Exit, Failure> {
     };
     let (instance, spec) = tokio::select! {
         known = known => known?,
-        () = &mut stop => return Ok(Exit::Interrupted),
+        () = &mut stop => {
+            if server.json {
+                let result = json!({ "program": "wait", "job": job, "interrupted": true });
+                json::print("result", &result)?;
+            }
+            return Ok(Exit::Interrupted);
+        }
     };
     Follower { server, admin, spec, job, instance }.follow(stop).await
 }
@@ -64,7 +70,7 @@ impl Follower<'_> {
                 }
                 _ = &mut stop => {
                     view.borrow().clear();
-                    return self.interrupted();
+                    return self.interrupted(view.borrow().last.as_ref());
                 }
                 Ok(()) = connection.changed() => {
                     let status = connection.borrow_and_update().clone();
@@ -82,17 +88,21 @@ impl Follower<'_> {
             if view.borrow().is_idle() {
                 // A lost server is told elsewhere.
                 let clients = self.admin.connected_clients().await.ok();
-                view.borrow_mut().clients = clients;
+                view.borrow_mut().count(clients);
             }
         }
     }
 
     /// Says that the job goes on, and how to wait for it.
-    fn interrupted(&self) -> Result<Exit, Failure> {
+    fn interrupted(&self, last: Option<&JobLine>) -> Result<Exit, Failure> {
         let (job, command) = (self.job, self.server.wait_command(self.job));
         if self.server.json {
             json::print("interrupted", &json!({ "job": job, "command": command }))?;
-            say!("{}", json::error(Exit::Interrupted, &format!("job {job} goes on")));
+            let result = match last {
+                Some(line) => tables::job_result("wait", line, true),
+                None => json!({ "program": "wait", "job": job, "interrupted": true }),
+            };
+            json::print("result", &result)?;
         } else {
             tell!("job {job} goes on; to wait for it:\n{command}");
         }
@@ -101,7 +111,7 @@ impl Follower<'_> {
 
     fn conclude(&self, line: &JobLine) -> Result<Exit, Failure> {
         if self.server.json {
-            json::print("result", &tables::job_json(line))?;
+            json::print("result", &tables::job_result("wait", line, false))?;
         } else {
             let seeds = line.result.split_whitespace();
             seeds.for_each(|result| tables::print_result(&self.spec, result));
@@ -139,7 +149,7 @@ struct View<'a> {
     clients: Option<usize>,
     lost: bool,
     /// How the job stood last.
-    state: Option<State>,
+    last: Option<JobLine>,
 }
 
 impl<'a> View<'a> {
@@ -153,7 +163,7 @@ impl<'a> View<'a> {
             bar.set_style(style);
         }
         let (due, rate) = (Due::new(shown.interval(), now), Rate::new(now));
-        Self { spec, shown, bar, due, rate, speed: 0.0, clients: None, lost: false, state: None }
+        Self { spec, shown, bar, due, rate, speed: 0.0, clients: None, lost: false, last: None }
     }
 
     fn clear(&self) {
@@ -169,7 +179,7 @@ impl<'a> View<'a> {
     fn update(&mut self, line: &JobLine) {
         let now = Instant::now();
         // The first look at a job that was begun earlier is no progress.
-        if self.state.replace(line.state).is_none() {
+        if self.last.replace(line.clone()).is_none() {
             self.rate.restart(now, line.done as u64);
         }
         self.speed = self.rate.update(now, line.done as u64);
@@ -247,6 +257,15 @@ impl<'a> View<'a> {
             return format!("{done} done");
         }
         format!("{done} done, {} left", text::estimate((line.whole - line.done) / self.speed))
+    }
+
+    /// Takes the number of clients. A terminal shows it; elsewhere, that nobody works is said once.
+    fn count(&mut self, clients: Option<usize>) {
+        let news = clients == Some(0) && self.clients != clients;
+        if news && self.shown == Shown::Text {
+            tell!("no client is connected: the job waits for one");
+        }
+        self.clients = clients;
     }
 
     /// Says at once that the server is lost, and that it is there again.

@@ -85,9 +85,14 @@ pub(super) async fn run(args: &SubmitArgs) -> Result<Exit, Failure> {
     let (job, instance) = tokio::select! {
         submitted = admin.submit(work, terms.priority) => submitted.map_err(unanswered)?,
         () = &mut stop => {
-            let text = "interrupted before the server answered: `seedrush jobs` shows whether it \
-                        has the job";
-            return Err(Failure::new(Exit::Interrupted, anyhow!(text)));
+            tell!(
+                "interrupted before the server answered: `seedrush jobs` shows whether it has the job"
+            );
+            if server.json {
+                let result = json!({ "program": "submit", "job": null, "interrupted": true });
+                json::print("result", &result)?;
+            }
+            return Ok(Exit::Interrupted);
         }
     };
     if server.json {
@@ -95,7 +100,10 @@ pub(super) async fn run(args: &SubmitArgs) -> Result<Exit, Failure> {
     }
     if terms.detach {
         if server.json {
-            json::print("result", &json!({ "job": job, "state": "submitted" }))?;
+            json::print(
+                "result",
+                &json!({ "program": "submit", "job": job, "interrupted": false }),
+            )?;
         } else {
             say!("{job}");
         }

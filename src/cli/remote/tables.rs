@@ -47,6 +47,14 @@ pub(super) fn job_json(line: &JobLine) -> Value {
     })
 }
 
+/// The fields of a job in the last JSON line of `program`.
+pub(super) fn job_result(program: &str, line: &JobLine, interrupted: bool) -> Value {
+    let mut fields = job_json(line);
+    fields["program"] = program.into();
+    fields["interrupted"] = interrupted.into();
+    fields
+}
+
 /// The fields of a client in a JSON line.
 pub(super) fn client_json(line: &ClientLine) -> Value {
     json!({
@@ -178,10 +186,14 @@ pub(super) fn print_clients(lines: &[ClientLine], verbosity: Verbosity) {
     }
 }
 
+fn rate_or_dash(rate: f64) -> String {
+    if rate > 0.0 { text::rate(rate) } else { "-".into() }
+}
+
 fn client_row(line: &ClientLine, whole: bool) -> String {
     let shorten = |text: &str, width| if whole { text.to_owned() } else { cut(text, width) };
     let (name, address) = (shorten(&line.name, NAME), shorten(&line.address, ADDRESS));
-    let (says, proves) = (text::rate(line.claimed_rate), text::rate(line.proven_rate));
+    let [says, proves] = [line.claimed_rate, line.proven_rate].map(rate_or_dash);
     let mut row =
         format!("{:>6}  {name:<NAME$} {address:<ADDRESS$}{says:>11}{proves:>11}", line.client);
     if whole {

@@ -2,7 +2,7 @@
 
 use super::ServerArgs;
 use crate::cli::{Exit, Failure};
-use crate::net::server::{bind, listen};
+use crate::net::listener::{bind, listen};
 use crate::net::{DEFAULT_PORT, team_port};
 use anyhow::anyhow;
 use std::io;

@@ -17,8 +17,8 @@ use super::{Exit, Failure, json, text};
 use crate::coordinator::Config;
 use crate::cpu::Cpu;
 use crate::jobs::{JobSpec, MAX_OUTSIDE, MAX_WANTED, Md5Search};
+use crate::net::listener::{Server, ServerEnding};
 use crate::net::plaintext::Problem;
-use crate::net::server::{Ending, Server};
 use crate::puzzle::Puzzle;
 use crate::seeds::SeedSpace;
 use anyhow::anyhow;
@@ -156,14 +156,20 @@ struct Work {
 async fn serve(args: &ServerArgs, work: Work) -> Result<Exit, Failure> {
     let Sockets { tcp, udp, address } = listen::open(args).await?;
     let auditor = Cpu::new(None, Some(NonZeroUsize::MIN)).map_err(Failure::usage)?;
-    let mut server = Server::new(args.config(), tcp, udp).with_auditor(Arc::new(auditor));
-    let console = args.console(server.service());
-    announce(&console, args, &work, address);
-    server = match (&work.saved, work.main.clone()) {
-        (Some(saved), _) => resumed(server, saved, &console)?,
-        (None, Some(spec)) => server.with_job(spec).map_err(|text| Failure::from(anyhow!(text)))?,
-        (None, None) => server,
+    let resumes = work.saved.is_some();
+    let mut server = match work.saved {
+        Some(saved) => Server::restored(args.config(), saved.into_facts(), tcp, udp)
+            .map_err(|error| Failure::from(anyhow!(error)))?,
+        None => Server::new(args.config(), tcp, udp),
     };
+    server = server.with_auditor(Arc::new(auditor));
+    let console = args.console(server.service());
+    announce(&console, args, work.main.as_ref(), address);
+    if resumes {
+        tell_resumed(&console);
+    } else if let Some(spec) = work.main {
+        server = server.with_job(spec).map_err(|text| Failure::from(anyhow!(text)))?;
+    }
     if let Some(problem) = work.problem {
         server = server.with_classic(problem);
     }
@@ -183,7 +189,7 @@ async fn serve(args: &ServerArgs, work: Work) -> Result<Exit, Failure> {
     let ending = tokio::select! {
         ending = server.run(stop, move |event| log.show(&event)) => ending,
         () = status::refresh(console.clone(), args.shown(), args.verbosity.verbose, &quit) => {
-            Ending::Stopped
+            ServerEnding::Stopped
         }
     };
     let exit = conclude(&console, args, &ending, address.port());
@@ -191,30 +197,25 @@ async fn serve(args: &ServerArgs, work: Work) -> Result<Exit, Failure> {
     exit
 }
 
-/// Gives the jobs of a resume file to the server.
-fn resumed(server: Server, saved: &Saved, console: &Console) -> Result<Server, Failure> {
-    for resumed in saved.restore(&server.service())? {
-        let (job, before) = (resumed.job, resumed.before);
-        let done = text::amount(resumed.confirmed as f64);
-        let found = match resumed.solutions {
+/// Tells of the unfinished jobs of a resume file.
+fn tell_resumed(console: &Console) {
+    for job in resume::unfinished(&console.service) {
+        let done = text::amount(job.confirmed as f64);
+        let found = match job.solutions {
             0 => String::new(),
-            number => format!(" and {} found", text::plural(number as usize, "solution")),
+            number => format!(", {} found", text::plural(number, "solution")),
         };
-        let number =
-            if job.0 == before { String::new() } else { format!(" (it was job {before})") };
         console.tell(
-            &format!("job {job}{number} goes on: {}, {done} done{found}", resumed.spec),
+            &format!("job {} goes on: {}, {done} done{found}", job.id, job.spec),
             "resumed",
             &json!({
-                "job": job.0,
-                "before": before,
-                "what": resumed.spec.to_string(),
-                "confirmed": json::integer(resumed.confirmed),
-                "solutions": resumed.solutions,
+                "job": job.id.0,
+                "what": job.spec.to_string(),
+                "confirmed": json::integer(job.confirmed),
+                "solutions": job.solutions,
             }),
         );
     }
-    Ok(server)
 }
 
 /// Says how the server ended. A server that was stopped saves its jobs, and prints the command that
@@ -222,15 +223,15 @@ fn resumed(server: Server, saved: &Saved, console: &Console) -> Result<Server, F
 fn conclude(
     console: &Console,
     args: &ServerArgs,
-    ending: &Ending,
+    ending: &ServerEnding,
     port: u16,
 ) -> Result<Exit, Failure> {
     let main = console.service.main_job();
-    let found = console.service.with(|coordinator, _| coordinator.job(main?));
-    if matches!(ending, Ending::Over(_)) {
+    let found = console.service.read(|coordinator| coordinator.job(main?));
+    if matches!(ending, ServerEnding::Over(_)) {
         let found = found.is_some_and(|status| status.solutions > 0);
         let exit = if found { Exit::Done } else { Exit::NoResult };
-        console.result(exit);
+        console.result(false);
         return Ok(exit);
     }
     let message = match Saved::of(&console.service) {
@@ -253,7 +254,7 @@ fn conclude(
     };
     // A user whose output goes to a file wants to see it too.
     match console.format {
-        Format::Json => console.out.keep(json::error(Exit::Interrupted, "stopped")),
+        Format::Json => console.result(true),
         Format::Plain => {}
         Format::Stamped => tell!("{message}"),
     }
@@ -264,7 +265,7 @@ impl Work {
     fn new(args: &ServerArgs) -> Result<Self, Failure> {
         let saved = args.resume.as_deref().map(Saved::read).transpose().map_err(Failure::usage)?;
         let main = match &saved {
-            Some(saved) => saved.main_spec()?,
+            Some(saved) => saved.main_spec(),
             None => args.main_puzzle()?.map(|puzzle| args.spec(&puzzle)).transpose()?,
         };
         let problem = if args.classic { Some(problem(main.as_ref())?) } else { None };
@@ -382,8 +383,8 @@ impl ServerArgs {
     }
 }
 
-fn announce(console: &Console, args: &ServerArgs, work: &Work, address: SocketAddr) {
-    let what = match &work.main {
+fn announce(console: &Console, args: &ServerArgs, main: Option<&JobSpec>, address: SocketAddr) {
+    let what = match main {
         Some(JobSpec::Md5Search(search)) => format!(
             "problem: {} for {:?}, {} encoding, {} seeds",
             search.puzzle().difficulty(),
@@ -408,7 +409,7 @@ fn announce(console: &Console, args: &ServerArgs, work: &Work, address: SocketAd
         &json!({
             "address": address.to_string(),
             "min_clients": args.min_clients(),
-            "what": work.main.as_ref().map(ToString::to_string),
+            "what": main.map(ToString::to_string),
         }),
     );
 }

@@ -37,6 +37,9 @@ pub(super) async fn refresh(console: Console, shown: Shown, verbose: bool, quit:
     let mut reports = Due::new(verbose.then_some(REPORT), now);
     let mut lines = Due::new(shown.interval(), now);
     let mut keys = if shown == Shown::Line { Keys::open() } else { None };
+    if keys.is_some() {
+        console.log("keys: s clients, q quit");
+    }
     let mut tick = tokio::time::interval(TICK);
     loop {
         tick.tick().await;
@@ -61,7 +64,8 @@ pub(super) async fn refresh(console: Console, shown: Shown, verbose: bool, quit:
 impl Console {
     fn standing(&self, shown: Shown) {
         let main = self.service.main_job();
-        let standing = self.service.with(|coordinator, now| {
+        let now = self.service.now();
+        let standing = self.service.read(|coordinator| {
             let totals = coordinator.totals();
             Standing {
                 clients: totals.clients,
@@ -86,9 +90,10 @@ impl Console {
 
     /// Prints a line for each client that has something to do, under a header on a terminal.
     fn report(&self) {
-        let (clients, now) = self.service.with(|coordinator, now| {
-            (coordinator.clients_from(crate::coordinator::ClientId(0), REPORTED_CLIENTS), now)
-        });
+        let now = self.service.now();
+        let first = crate::coordinator::ClientId(0);
+        let clients =
+            self.service.read(|coordinator| coordinator.clients_from(first, REPORTED_CLIENTS));
         if self.format == Format::Plain {
             self.log(&header());
         }
@@ -155,7 +160,7 @@ fn outlook(status: &JobStatus, rate: f64) -> String {
         wanted: search.wanted() as usize,
         left: None,
     };
-    format!(" · {} tested · {outlook}", text::amount(status.confirmed as f64))
+    format!(" · {outlook}")
 }
 
 fn header() -> String {
@@ -170,7 +175,7 @@ fn row(client: &ClientStatus, now: Duration, format: Format) -> String {
         (true, false) if rate > 0 => "works",
         (true, false) => "idle",
     };
-    let rate = text::rate(rate as f64);
+    let rate = if rate > 0 { text::rate(rate as f64) } else { "-".into() };
     if format == Format::Plain {
         // Columns on a terminal; longer names go.
         let name: String = client.name.chars().take(19).collect();

@@ -4,7 +4,7 @@
 use super::link::{Link, LinkError, Route, Status};
 use super::worker::describe;
 use crate::jobs::JobSpec;
-use crate::net::random_key;
+use crate::net::random;
 use crate::proto::{
     self, Answer, BanLine, Call, ClientLine, JobLine, MAX_DATAGRAM, Party, RefusalReason, Refused,
     State, Submit, Work,
@@ -23,7 +23,7 @@ pub enum AdminError {
     #[error("{0}")]
     Refused(String),
     /// The server was not there.
-    #[error("the server is out of reach: {0}")]
+    #[error("the server is unreachable: {0}")]
     Unreachable(String),
     /// Another server is there now.
     #[error("the server was started anew, and with it the job is gone: submit it again")]
@@ -71,7 +71,7 @@ impl Admin {
     /// # Errors
     /// The server takes it not, or is not there.
     pub async fn submit(&self, work: Work, priority: u32) -> Result<(u64, u64), AdminError> {
-        let call = Call::Submit(Submit { key: random_key(), work, priority });
+        let call = Call::Submit(Submit { key: random::key(), work, priority });
         match self.call(call).await? {
             Answer::Submitted { job, server } => Ok((job, server)),
             _ => Err(confused()),
