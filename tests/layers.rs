@@ -21,9 +21,6 @@ const CIRCLES: &[&str] = &[
     "cli::remote::submit",
     "cli::server",
     "cli::server::listen",
-    "net::client::link",
-    "net::client::link::tcp",
-    "net::client::link::udp",
 ];
 
 type Names = BTreeSet<String>;
