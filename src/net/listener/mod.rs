@@ -5,7 +5,9 @@ mod datagrams;
 
 pub use super::sockets::{bind, listen};
 
-use super::limits::{ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK, RESULT_TIME};
+use super::limits::{
+    ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK, FRAME_BUFFER, RESULT_TIME,
+};
 use super::plaintext::{self, Problem};
 use super::server::admission::{Admission, Seat, SeatLimits};
 use super::server::service::Outlets;
@@ -209,7 +211,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let Some(problem) = plaintext else {
         return tcp::serve(framing::frames(stream, &[]), address, &seat, service).await;
     };
-    let mut stream = BufReader::new(stream);
+    let mut stream = BufReader::with_capacity(FRAME_BUFFER, stream);
     if plaintext::is_native(&mut stream).await {
         let read = stream.buffer().to_vec();
         let frames = framing::frames(stream.into_inner(), &read);

@@ -106,9 +106,9 @@ async fn evicted_connections_are_waited_for() {
     flood.remove(0);
     assert!(admission.settled().now_or_never().is_some());
     drop(flood);
-    let state = admission.state();
-    assert_eq!((state.leaving, state.strangers.taken, state.holders.len()), (0, 0, 0));
-    assert!(state.strangers.by_address.is_empty() && state.strangers.by_count.is_empty());
+    let table = admission.table();
+    assert_eq!((table.leaving, table.strangers.taken, table.holders.len()), (0, 0, 0));
+    assert!(table.strangers.by_address.is_empty() && table.strangers.by_count.is_empty());
 }
 
 #[tokio::test]
