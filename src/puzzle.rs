@@ -17,10 +17,10 @@ pub const MAX_SEED_CHARACTERS: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PuzzleError {
     /// More leading zero bytes than a digest has.
-    #[error("{0} zero bytes: an MD5 digest has only 16 bytes")]
+    #[error("{0} zero bytes: an MD5 digest has 16 bytes")]
     TooManyBytes(u32),
     /// More leading zero bits than a digest has.
-    #[error("{0} zero bits: an MD5 digest has only 128 bits")]
+    #[error("{0} zero bits: an MD5 digest has 128 bits")]
     TooManyBits(u32),
     /// A character that is not a hex digit.
     #[error("{what} may hold hex digits only: character {position} is {found:?}")]

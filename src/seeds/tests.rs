@@ -1,6 +1,6 @@
-use super::tunnel::{FIRST_STEP, TOGGLES, WORD_5_CHOICES};
+use super::tunnel::{TOGGLES, TUNNEL_START, WORD_5_CHOICES};
 use super::*;
-use crate::puzzle::Difficulty;
+use crate::puzzle::{Difficulty, Encoding};
 use crate::steps::{INITIAL, step, word_of_step};
 use proptest::prelude::*;
 use std::collections::HashSet;
@@ -128,7 +128,7 @@ fn foreign_seeds_have_no_nonce() {
 
 /// Returns the state before the first step that may use a member.
 fn state_at_start(message: &[u8]) -> [u32; 4] {
-    (0..FIRST_STEP).fold(INITIAL, |state, i| {
+    (0..TUNNEL_START).fold(INITIAL, |state, i| {
         let at = 4 * word_of_step(i);
         let mut bytes = [0; 4];
         for (byte, from) in bytes.iter_mut().zip(&message[at.min(message.len())..]) {

@@ -7,14 +7,15 @@
 //! members toggle seven single bits of `Q3`, starting from prefixes that a search found
 //! (`examples/tunnel_prefixes.rs`).
 
-use super::{Digit, Family, Segment, Surroundings};
+use super::digits::Digit;
+use super::segment::{Family, SEGMENT_DIGITS, Segment, Surroundings};
 use crate::puzzle::{Encoding, Puzzle};
 use crate::span::Span;
 use crate::steps::{INITIAL, step, word_for};
 use std::sync::{Arc, OnceLock};
 
-/// The first step that sees a member's word.
-pub(super) const FIRST_STEP: usize = 23;
+/// First step that adds a member's word.
+pub const TUNNEL_START: usize = 23;
 
 /// Length of the prefix in bytes, without extra digits.
 const PREFIX_BYTES: usize = 32;
@@ -172,7 +173,7 @@ impl Tunnel {
                 let base_digits = (24..28)
                     .rev()
                     .chain((PREFIX_BYTES..PREFIX_BYTES + self.extra).rev())
-                    .take(super::SEGMENT_DIGITS);
+                    .take(SEGMENT_DIGITS);
                 self.cut(nonce, base_digits.collect(), members)
             }
             Encoding::Bytes => {

@@ -51,8 +51,10 @@ async fn old_clients_are_served_and_their_claims_verified() {
     assert_eq!(read_some(&mut second).await, "");
     assert!(server.has_shown("Computed 100000 hashes"));
     assert!(server.has_shown("Computed 5 hashes"));
-    let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
-    assert_eq!(over.winner.to_string(), winner);
+    let ServerEnding::Over(over) = server.ended().await else {
+        panic!("the server was not stopped")
+    };
+    assert_eq!(over.winner().to_string(), winner);
     assert_eq!(Some(over.seed.as_str()), claim.split(',').nth(1));
 }
 
@@ -62,10 +64,10 @@ async fn old_and_native_clients_work_on_the_same_puzzle() {
     let mut old = TcpStream::connect(server.address).await.unwrap();
     let native = client(server.address, Transport::Tcp, Duration::from_micros(100));
     assert!(read_some(&mut old).await.ends_with(",2,A7C02215FC"));
-    let client::Ending::Over(over, id) = end_of(native).await else { panic!("not over") };
-    assert_eq!(over.winner, id);
+    let client::ClientEnding::Over(over, id) = end_of(native).await else { panic!("not over") };
+    assert_eq!(over.winner(), id);
     assert_eq!(read_some(&mut old).await, format!("stop,{id}"));
-    assert!(matches!(server.ended().await, Ending::Over(_)));
+    assert!(matches!(server.ended().await, ServerEnding::Over(_)));
 }
 
 /// An old client over UDP, which has sent its first datagram.
@@ -117,7 +119,7 @@ async fn old_clients_are_served_over_udp_too() {
     let stopped = read_some(&mut third).await;
     assert!(["stop,1", "stop,2", "stop,3"].contains(&stopped.as_str()), "{stopped}");
     assert!(server.has_shown("Computed 777 hashes") && !server.has_shown("Distrusted"));
-    assert!(matches!(server.ended().await, Ending::Over(_)));
+    assert!(matches!(server.ended().await, ServerEnding::Over(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,8 +132,8 @@ async fn our_classic_client_works_for_our_server_over_either() {
             plaintext::run(&addresses, transport, backend, std::future::pending(), |_, _, _| {});
         let ending = timeout(GUARD, running).await.unwrap();
         let id = if transport == Transport::Udp { 1_000_001 } else { 1 };
-        assert_eq!(ending, plaintext::Ending::Finished { winner: Some(id), client: id });
-        assert!(matches!(server.ended().await, Ending::Over(_)));
+        assert_eq!(ending, plaintext::PlaintextEnding::Finished { winner: Some(id), client: id });
+        assert!(matches!(server.ended().await, ServerEnding::Over(_)));
     }
 }
 
@@ -165,7 +167,7 @@ async fn our_client_works_for_an_old_server_over_udp() {
     assert!(seed.starts_with("0x") && digest.starts_with("0000"), "{seed} {digest}");
     old.send_to(b"stop,3", from).await.unwrap();
     let ending = timeout(GUARD, client).await.unwrap().unwrap();
-    assert_eq!(ending, plaintext::Ending::Finished { winner: Some(3), client: 3 });
+    assert_eq!(ending, plaintext::PlaintextEnding::Finished { winner: Some(3), client: 3 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,5 +199,44 @@ async fn our_client_works_for_an_old_server() {
     assert!(digest.starts_with("0000"));
     stream.write_all(b"stop,3").await.unwrap();
     let ending = timeout(GUARD, client).await.unwrap().unwrap();
-    assert_eq!(ending, plaintext::Ending::Finished { winner: Some(3), client: 3 });
+    assert_eq!(ending, plaintext::PlaintextEnding::Finished { winner: Some(3), client: 3 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_another_protocol_is_told_from_one_that_is_not_there() {
+    for (words, why) in [
+        ("", "not started with --classic"),
+        ("HTTP/1.1 400 Bad Request\r\n", "it said \"HTTP/1.1 400"),
+        ("7,99,ab", "it said \"7,99,ab\""),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [listener.local_addr().unwrap()];
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(words.as_bytes()).await.unwrap();
+        });
+        let backend = Arc::new(Scan { pause: Duration::ZERO });
+        let running = plaintext::run(
+            &addresses,
+            Transport::Tcp,
+            backend.clone(),
+            std::future::pending(),
+            |_, _, _| {},
+        );
+        let ending = timeout(GUARD, running).await.unwrap();
+        assert!(
+            matches!(&ending, plaintext::PlaintextEnding::OtherProtocol(text) if text.contains(why)),
+            "{words:?}: {ending:?}"
+        );
+        serving.await.unwrap();
+        let running = plaintext::run(
+            &addresses,
+            Transport::Tcp,
+            backend,
+            std::future::pending(),
+            |_, _, _| {},
+        );
+        let ending = timeout(GUARD, running).await.unwrap();
+        assert!(matches!(ending, plaintext::PlaintextEnding::Unreachable(_)), "{ending:?}");
+    }
 }
