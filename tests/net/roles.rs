@@ -3,7 +3,7 @@
 use super::programs::{Program, SEEDRUSH, SERVER, run};
 use std::net::UdpSocket;
 
-/// This machine's address in its network: whoever comes from there is no loopback peer.
+/// Returns this machine's address in its network; peers from there are not on loopback.
 fn outer_address() -> Option<String> {
     // Nothing is sent: connecting a datagram socket only looks up the way.
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
