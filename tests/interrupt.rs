@@ -24,8 +24,18 @@ struct Mining {
 
 impl Mining {
     fn start(words: &[&str]) -> Self {
+        Self::start_as("mine", words)
+    }
+
+    /// Starts another command of the same program.
+    fn start_as(name: &str, words: &[&str]) -> Self {
         let mut command = Command::new(SEEDRUSH);
-        command.arg("mine").args(words).stdin(Stdio::null());
+        command.arg(name).args(words);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Self { child, out }
@@ -104,6 +114,23 @@ fn the_printed_command_goes_on_with_what_is_left_of_solutions_and_count() {
 }
 
 #[test]
+fn json_tells_of_progress_while_it_works() {
+    let words = [&["--bits", "100", "ab", "--seeds", "tunnel", "--json"][..], &SLOW].concat();
+    let mut mining = Mining::start(&words);
+    let mut said = mining.wait_for("progress");
+    said.extend((0..2).flat_map(|_| mining.wait_for("progress")));
+    mining.signal("TERM");
+    assert_eq!(mining.end().0, Some(130));
+    let number = |event: &Value, name: &str| event[name].as_u64().unwrap();
+    let progress: Vec<&Value> = said.iter().filter(|event| event["event"] == "progress").collect();
+    for pair in progress.windows(2) {
+        assert!(number(pair[1], "milliseconds") > number(pair[0], "milliseconds"), "{pair:?}");
+        assert!(number(pair[1], "tested") > number(pair[0], "tested"), "{pair:?}");
+        assert!(number(pair[1], "rate") > 0, "{pair:?}");
+    }
+}
+
+#[test]
 fn every_signal_that_ends_a_program_prints_the_command() {
     for signal in ["INT", "TERM", "HUP"] {
         let words =
@@ -118,6 +145,24 @@ fn every_signal_that_ends_a_program_prints_the_command() {
         assert!(said[0]["command"].as_str().unwrap().contains(" --start "), "{out}");
         assert_eq!(said[1]["interrupted"], true, "{out}");
     }
+}
+
+#[cfg(target_os = "linux")] // other systems do not tell a program what it ignores
+#[test]
+fn a_search_that_was_started_to_outlive_its_terminal_does() {
+    let words = [&["--bits", "100", "ab", "--seeds", "tunnel", "--json"][..], &SLOW].concat();
+    let mut command = Command::new("sh");
+    // As `nohup` does it.
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", SEEDRUSH, "mine"]).args(words);
+    let mut mining = Mining::spawn(command);
+    mining.wait_for("progress");
+    mining.signal("HUP");
+    let later = [mining.wait_for("progress"), mining.wait_for("progress")].concat();
+    assert!(later.iter().all(|event| event["event"] == "progress"), "{later:?}");
+    mining.signal("TERM");
+    let (code, out, err) = mining.end();
+    assert_eq!(code, Some(130), "{err}");
+    assert!(out.contains("interrupted"), "{out}");
 }
 
 #[test]
@@ -153,6 +198,18 @@ fn people_read_the_command_on_standard_error_where_the_output_is_a_file() {
     err.read_to_string(&mut rest).unwrap();
     assert!(rest.contains(command), "{rest}");
     assert_eq!(mining.child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn an_interrupted_bench_says_how_many_rows_it_has() {
+    let words = ["--json", "--seconds", "0.2", "--backend", "cpu"];
+    let mut bench = Mining::start_as("bench", &words);
+    bench.wait_for("row");
+    bench.signal("TERM");
+    let (code, out, err) = bench.end();
+    assert_eq!(code, Some(130), "{err}");
+    let said = events(&out);
+    assert_eq!(said.last().unwrap()["rows"], said.len(), "one row came before: {out}");
 }
 
 /// Lines and redrawn lines of a terminal, as they come.

@@ -55,26 +55,6 @@ fn json_ends_with_the_result() {
 }
 
 #[test]
-fn json_has_progress_every_second_and_none_when_quiet() {
-    // Slow enough to last some seconds, with no solution.
-    let count = if cfg!(debug_assertions) { "250000" } else { "100000000" };
-    let words = ["mine", "--bits", "100", "ab", "--level", "scalar", "--threads", "1"];
-    let words = [&words[..], &["--json", "--count", count]].concat();
-    let (code, out, err) = seedrush(&words);
-    assert_eq!((code, err.as_str()), (1, ""));
-    let events = events(&out);
-    let progress: Vec<u64> = events
-        .iter()
-        .filter(|event| event["event"] == "progress")
-        .map(|event| event["milliseconds"].as_u64().unwrap())
-        .collect();
-    assert!(!progress.is_empty(), "{out}");
-    assert!(progress.iter().zip(&progress[1..]).all(|(a, b)| b - a >= 1000), "{progress:?}");
-    let (code, out, err) = seedrush(&[&words[..], &["--quiet"]].concat());
-    assert_eq!((code, err.as_str(), out.lines().count()), (1, "", 2), "start and result: {out}");
-}
-
-#[test]
 fn errors_are_the_last_json_line_with_their_exit_code() {
     for words in [
         &["mine", "17", "ab", "--json"][..],

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use seedrush::coordinator::Config;
 use seedrush::jobs::{JobSpec, SumOfSquares};
 use seedrush::net::client::link::Transport;
-use seedrush::net::server::{Server, bind, listen};
+use seedrush::net::listener::{Server, bind, listen};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};

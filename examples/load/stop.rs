@@ -7,7 +7,7 @@ use seedrush::coordinator::Config;
 use seedrush::jobs::{JobSpec, Md5Search};
 use seedrush::net::client;
 use seedrush::net::client::link::Transport;
-use seedrush::net::server::{Server, bind, listen};
+use seedrush::net::listener::{Server, bind, listen};
 use seedrush::{Difficulty, Encoding, Layout, Options, Puzzle, search};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

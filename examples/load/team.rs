@@ -8,7 +8,7 @@ use seedrush::cpu::Cpu;
 use seedrush::jobs::{JobSpec, Md5Search};
 use seedrush::net::client;
 use seedrush::net::client::link::Transport;
-use seedrush::net::server::{Server, bind, listen};
+use seedrush::net::listener::{Server, bind, listen};
 use seedrush::{Difficulty, Encoding, Puzzle, SeedSpace};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -68,9 +68,8 @@ async fn measure(clients: u32, each: f64, time: Duration, transport: Transport) 
     println!(
         "{} nonces walked, {} counted by the server",
         log.walked.load(Ordering::Relaxed),
-        service.with(|coordinator, _| coordinator
-            .job(job)
-            .map_or(0, |job| job.confirmed + job.claimed))
+        service
+            .read(|coordinator| coordinator.job(job).map_or(0, |job| job.confirmed + job.claimed))
     );
     let mut gaps = log.gaps.lock().unwrap_or_else(PoisonError::into_inner);
     gaps.sort_unstable();

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 /// Parts of a machine that SEEDRUSH_REQUIRE may list, separated by commas.
-const PARTS: [&str; 4] = ["scalar", "avx2", "avx512", "gpu"];
+const PARTS: [&str; 5] = ["scalar", "avx2", "avx512", "gpu", "nonloopback"];
 
 /// Reports that a test skips `part`, on stderr past the test runner's capture.
 ///

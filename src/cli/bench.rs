@@ -2,6 +2,7 @@
 
 use super::machine_args::{self, MachineArgs};
 use super::puzzle_args::{LayoutChoice, parse_layout};
+use super::signals::on_interrupt;
 use super::values::seconds_above_zero;
 use super::verbosity::Verbosity;
 use super::{Exit, Failure, json, text};
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Measures rates on this machine
@@ -76,13 +78,19 @@ pub fn run(args: &BenchArgs) -> Result<Exit, Failure> {
     args.machine.check()?;
     // A wrong string is refused before devices are opened.
     bench::control(&args.string, Layout::Counting, Encoding::Text).map_err(Failure::usage)?;
-    let mut rows = 0;
+    let rows = Arc::new(AtomicUsize::new(0));
+    let (rows_so_far, json) = (rows.clone(), args.json);
+    on_interrupt(move || {
+        // Whoever interrupts a program may have gone.
+        let _ = conclude(rows_so_far.load(Ordering::Relaxed), json);
+        std::process::exit(Exit::Interrupted.code().into());
+    })?;
     for case in cases(args)? {
         if args.verbosity.verbose {
             tell!("measuring {case}");
         }
         match measure(&args.string, &case, args.seconds) {
-            Ok(row) => print(&row, rows == 0, args.json)?,
+            Ok(row) => print(&row, rows.load(Ordering::Relaxed) == 0, args.json)?,
             // Not asked for by name: the other rows are what the user wants.
             Err(BenchError::Layout(error)) if args.seeds.0.is_none() => {
                 args.note(&format!("no row for {}: {error}", case.layout));
@@ -91,12 +99,14 @@ pub fn run(args: &BenchArgs) -> Result<Exit, Failure> {
             Err(BenchError::Backend(error)) => return Err(Failure::new(Exit::NoBackend, error)),
             Err(error) => return Err(Failure::usage(error)),
         }
-        rows += 1;
+        rows.fetch_add(1, Ordering::Relaxed);
     }
-    if args.json {
-        json::print("result", &json!({ "program": "bench", "rows": rows }))?;
-    }
+    conclude(rows.load(Ordering::Relaxed), args.json)?;
     Ok(Exit::Done)
+}
+
+fn conclude(rows: usize, json: bool) -> io::Result<()> {
+    if json { json::print("result", &json!({ "program": "bench", "rows": rows })) } else { Ok(()) }
 }
 
 impl BenchArgs {

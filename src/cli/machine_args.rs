@@ -67,7 +67,8 @@ impl MachineArgs {
         let (options, kind, other) = match self.backend {
             Choice::Cpu => (of_gpu, "a GPU", "the cpu"),
             Choice::Gpu => (of_cpu, "the cpu", "a GPU"),
-            Choice::All | Choice::Auto => return Ok(()),
+            Choice::All => return Ok(()),
+            Choice::Auto => return self.check_auto(),
         };
         match options.iter().find(|(_, given)| *given) {
             Some((option, _)) => Err(Failure::usage(anyhow!(
@@ -76,6 +77,17 @@ impl MachineArgs {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// With --threads or --level and no GPU named, auto takes the cpu.
+    fn check_auto(&self) -> Result<(), Failure> {
+        let cpu = self.threads.is_some() || self.level.is_some();
+        if cpu && self.gpus.is_empty() && self.workload.is_some() {
+            let text = "--workload is for a GPU, and with --threads or --level auto takes the cpu: \
+                        name a --gpu, or leave one out";
+            return Err(Failure::usage(anyhow!(text)));
+        }
+        Ok(())
     }
 
     /// Returns the same arguments again, as they were given.
@@ -142,12 +154,19 @@ mod tests {
             ("--backend cpu --workload idle", "--workload"),
             ("--backend gpu --threads 2", "--threads"),
             ("--backend gpu --level scalar", "--level"),
+            ("--workload idle --threads 2", "--workload"),
         ] {
             let failure = parsed(words).machine().unwrap_err();
             assert_eq!(failure.exit, Exit::Usage);
             assert!(failure.message().starts_with(option), "{}", failure.message());
         }
-        for words in ["", "--gpu 0 --threads 2", "--backend all --gpu 0 --level scalar"] {
+        for words in [
+            "",
+            "--workload idle",
+            "--workload idle --threads 2 --gpu 0",
+            "--gpu 0 --threads 2",
+            "--backend all --gpu 0 --level scalar",
+        ] {
             assert!(parsed(words).machine().is_ok(), "{words}");
         }
     }

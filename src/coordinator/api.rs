@@ -25,8 +25,7 @@ pub struct Join {
     pub backend: String,
     /// Its threads.
     pub threads: u32,
-    /// Kinds of jobs it can do; none for a client that is never to be lent anything (classic).
-    #[serde(with = "super::serial::kinds")]
+    /// Kinds of jobs it can do; none for a client that never gets a lease (classic).
     pub kinds: Vec<JobKind>,
     /// Its own estimate of nonces a second, 0 if it has none: for people. Leases are sized by what is
     /// proved.
@@ -63,7 +62,7 @@ pub enum Assignment {
 /// Progress on a lease, or its final report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Which lease.
+    /// Number of the lease.
     pub lease: LeaseId,
     /// Its fencing token.
     pub epoch: Epoch,
@@ -73,14 +72,14 @@ pub struct Report {
     /// or before it where an answer was lost; may be empty to deliver hits. For a sum it must start
     /// exactly there and not go beyond the acknowledged `end`.
     pub span: Span,
-    /// What was found in it.
+    /// The findings in it.
     pub outcome: Outcome,
-    /// Whether the client gives up what is left of the lease. A lease whose end is reached is
+    /// True when the client gives up what is left of the lease. A lease whose end is reached is
     /// over without it.
     pub last: bool,
 }
 
-/// How a job stands.
+/// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
@@ -117,14 +116,14 @@ pub enum Refusal {
 /// How a client left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
-    /// It said so.
+    /// It said good-bye.
     Left,
     /// It was silent for too long.
     Silent,
 }
 
-/// Something that drivers must act on or may show. Kept until [`super::Coordinator::poll_event`] takes them;
-/// a driver drains them after every call.
+/// Something that drivers must act on or may show. Kept until
+/// [`super::Coordinator::poll_event`] takes it; a driver takes all after every call.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A new client.
@@ -137,27 +136,27 @@ pub enum Event {
     Solution(JobId, Solution),
     /// A job has ended: push `stop` to the holders.
     JobEnded {
-        /// Which.
+        /// The job.
         job: JobId,
-        /// How.
+        /// How it ended.
         end: JobEnd,
         /// Every client that is here and has held a lease of it.
         holders: Vec<ClientId>,
     },
     /// Push: this lease is over, stop working on it.
     Revoked {
-        /// Whose.
+        /// The holder.
         client: ClientId,
-        /// Which.
+        /// The lease.
         lease: LeaseId,
         /// Its fencing token.
         epoch: Epoch,
     },
     /// Push: this lease ends earlier now, since others get its tail.
     Trimmed {
-        /// Whose.
+        /// The holder.
         client: ClientId,
-        /// Which.
+        /// The lease.
         lease: LeaseId,
         /// Its fencing token.
         epoch: Epoch,
@@ -195,7 +194,7 @@ pub enum CancelError {
     /// The job has ended by itself, or was cancelled before.
     #[error("job {0} has ended already")]
     Ended(JobId),
-    /// It is another's.
+    /// It is someone else's.
     #[error(
         "job {0} was submitted from elsewhere: only from there, or from the server's own machine, \
          can it be ended"

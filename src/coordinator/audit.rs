@@ -41,7 +41,7 @@ pub struct Audit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditResult {
     pub(super) id: u64,
-    /// Whether there was a share at all; without one nothing is proved.
+    /// True when there was a share at all; without one nothing is proved.
     pub conclusive: bool,
     /// A share that exists and was not reported.
     pub missed: Option<u128>,

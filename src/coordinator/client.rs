@@ -16,7 +16,7 @@ const MOST_RATE: u64 = 1_000_000_000_000_000;
 /// forgotten.
 const KEPT_PACES: usize = 8;
 
-/// A client that does less than this part of what it can is no better than one that is silent.
+/// Part of its own speed that a client has to keep up; below it counts as silent.
 const DILIGENT: f64 = 0.25;
 
 /// A client that has joined and is not gone.
@@ -41,7 +41,7 @@ pub(super) struct Client {
     paces: Vec<(JobId, Pace)>,
     /// Its part in the team's rates.
     pub(super) rates: Rates,
-    /// Until when its work is in its pace. It works on one lease after the other, of whatever
+    /// The moment up to which its work is in its pace. It works on one lease after the other, of whatever
     /// job, so this is one moment for all kinds.
     worked_until: Duration,
     pub(super) diligence: Diligence,
@@ -61,7 +61,7 @@ pub(super) struct Client {
 pub(super) struct Rates {
     /// Nonces a second, as it says: for people.
     pub(super) shown: u64,
-    /// What is proved, by kind, in units a second times what one of them costs.
+    /// Proved rates, by kind, in units a second times what one of them costs.
     pub(super) proved: [u64; JobKind::ALL.len()],
 }
 
@@ -278,7 +278,7 @@ fn for_people(text: &str) -> Box<str> {
     text.chars().map(crate::printable::printable).take(MAX_NAME).collect::<String>().into()
 }
 
-/// Which requests were answered with a lease: the newest 64 numbers, as a window that slides.
+/// The requests that were answered with a lease: a sliding window over the newest 64 numbers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Requests {
     newest: u64,

@@ -48,7 +48,7 @@
 //! # What remains
 //!
 //! A client that searches nine tenths and leaves before it is accused keeps its tenth: it pays with
-//! seven units of honest work for each false one. Random audits (`audit.rs`) make that dearer, also
+//! seven units of honest work for each false one. Random audits (`trust.rs`) make that dearer, also
 //! after it has left. A client that does all the work and holds back nothing but a solution is seen
 //! by an audit of just that place only. See docs/security.md.
 
@@ -122,8 +122,8 @@ impl Conduct {
         self.evidence.iter().any(|&evidence| evidence > THRESHOLD)
     }
 
-    /// Notes a claim that is none; returns whether it was one too many. The same one counts each
-    /// time that it is sent: repeated datagrams are answered before they come here.
+    /// Notes a false claim; returns true at the limit. The same one counts each time that it is sent:
+    /// repeated datagrams are answered before they come here.
     #[must_use]
     pub(super) fn note_false_claim(&mut self) -> bool {
         self.false_claims = self.false_claims.saturating_add(1);

@@ -5,7 +5,7 @@
 //! [`Coordinator::restore`](super::Coordinator::restore) takes either, or a snapshot followed by
 //! the facts since then.
 //!
-//! What is no fact does not outlive the process, on purpose:
+//! Everything else is lost when the process ends, on purpose:
 //!
 //! - Leases, and what is claimed of them. The evidence for a claim belongs to its lease; a lease
 //!   takes some twenty seconds, a claim is confirmed after some five, and writing down each grant
@@ -38,19 +38,18 @@ pub enum Fact {
         /// The job.
         job: JobId,
         /// Its units. Of a search some may have been confirmed before.
-        #[serde(with = "serial::span")]
+        #[serde(with = "serial")]
         span: Span,
         /// What was folded into the result; `None` for searches, whose [`Fact::Solution`]s are
         /// their result.
-        #[serde(with = "serial::outcome")]
         outcome: Option<Outcome>,
     },
-    /// What was confirmed of these units went back to free: the evidence was false.
+    /// Units went back from confirmed to free, since the evidence for them was false.
     Returned {
         /// The job.
         job: JobId,
-        /// Its units. Some may not have been confirmed.
-        #[serde(with = "serial::span")]
+        /// Its units. Those that were not confirmed stay as they are.
+        #[serde(with = "serial")]
         span: Span,
     },
     /// A new solution.
@@ -99,12 +98,11 @@ pub struct Submitted {
     pub at: Duration,
     /// The submitter's key, by which a repeated submission is known.
     pub key: u128,
-    /// Who submitted it.
+    /// Its submitter.
     pub submitter: Submitter,
     /// Its priority.
     pub priority: u32,
     /// Its description.
-    #[serde(with = "serial::spec")]
     pub spec: JobSpec,
 }
 
@@ -117,7 +115,7 @@ pub struct Accused {
     pub at: Duration,
     /// How far it is trusted now; never [`Standing::Good`].
     pub standing: Standing,
-    /// What it said when it joined; by the session it is known when it comes back.
+    /// Its description of itself; by the session it is known when it comes back.
     pub join: Join,
 }
 

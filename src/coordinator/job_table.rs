@@ -37,7 +37,7 @@ pub(super) struct Entry {
 pub(super) struct Turn {
     /// How much of its turns the job has had.
     pub(super) pass: u64,
-    /// Whether it is in the queue for the next.
+    /// True while it is in the queue for the next.
     pub(super) queued: bool,
 }
 
@@ -68,7 +68,7 @@ impl Entry {
     }
 }
 
-/// Every job, and whose turn it is.
+/// Every job that is under way, or ended lately.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JobTable {
     jobs: BTreeMap<JobId, Entry>,
@@ -146,12 +146,12 @@ impl JobTable {
         self.jobs.range(from..).map(|(&id, entry)| (id, entry))
     }
 
-    /// Jobs that have not ended.
+    /// Returns the jobs that have not ended.
     pub(super) fn active(&self) -> &BTreeSet<JobId> {
         &self.active
     }
 
-    /// Whether `submitter` may have one more job under way, of `most` in all.
+    /// Returns whether `submitter` may have one more job under way, of `most` in all.
     pub(super) fn has_room(&self, submitter: Submitter, most: usize) -> bool {
         self.places.has_room(submitter, most)
     }

@@ -34,11 +34,11 @@ pub(super) struct Lease {
     pub(super) touched: Duration,
     /// When its client should be through with it.
     pub(super) due: Duration,
-    /// Whether its client was too slow or silent; see the module `rescue`.
+    /// True once its client was too slow or silent; see the module `rescue`.
     pub(super) late: bool,
-    /// Whether it was late once and went on. It does so once only.
+    /// True once it was late and went on, which it does only once.
     pub(super) revived: bool,
-    /// Whether some of it was searched before, and held too few shares by luck.
+    /// True when some of it was searched before, and held too few shares by bad luck.
     pub(super) again: bool,
     /// When it has taken too long, however steady its client is.
     pub(super) overdue: Duration,

@@ -125,6 +125,11 @@ impl Coordinator {
         }
     }
 
+    /// Returns the time of the latest call; of a restored coordinator, at least that of its facts.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
     /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.tables.config

@@ -1,4 +1,4 @@
-//! What the coordinator has to tell: events for the driver, facts for the store.
+//! The outbox: events for the driver and facts for the store.
 
 use super::api::Event;
 use super::facts::Fact;

@@ -166,8 +166,8 @@ impl Coordinator {
         let bits = lease.share_bits;
         let checked = match entry.job.check(report.span, span, bits, &report.outcome) {
             Ok(checked) => checked,
-            Err(fault) => {
-                self.blame(client, fault);
+            Err(error) => {
+                self.blame(client, error);
                 return 0;
             }
         };
@@ -254,9 +254,9 @@ impl Coordinator {
         took
     }
 
-    /// Acts on a fault of a client.
-    fn blame(&mut self, client: ClientId, fault: OutcomeError) {
-        match fault {
+    /// Acts on what is wrong with an outcome.
+    fn blame(&mut self, client: ClientId, error: OutcomeError) {
+        match error {
             OutcomeError::WrongSum => self.lower(client, Standing::Distrusted(Reason::WrongResult)),
             OutcomeError::FalseShare(_) => self.note_false_claim(client),
             // Nonsense, but no claim: it counts nothing and the lease runs out.

@@ -7,12 +7,12 @@
 //!   while, or when two clients search the end of a job.
 //! - **Stalled.** With nothing free, leases become late sooner, after
 //!   [`tail_patience`](super::Config::tail_patience), and what their holders left undone is noted:
-//!   whoever gets it next is not waited for at all, or many could take turns at holding it.
+//!   nobody waits for its next holder at all, or many could take turns at holding it.
 //! - **Short.** A span that was searched, and by bad luck holds too few shares to prove it, will
 //!   hold the same ones next time. It is noted, and its next lease has more shares, or none and is
 //!   searched again by the judge. Nobody is accused for its shares a second time.
 //!
-//! What is noted of spans is in `leftovers`; a lease knows whether it is late, was revived, or is
+//! Spans are noted in `leftovers`; a lease knows whether it is late, was revived, or is
 //! searched again.
 
 use super::api::{ClientId, LeaseId, Report};

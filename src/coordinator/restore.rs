@@ -200,7 +200,7 @@ impl Coordinator {
 fn confirmed(job: JobId, entry: &Entry) -> impl Iterator<Item = Fact> {
     let mut folded = match entry.job.result(&entry.coverage.confirmed) {
         JobResult::SumOfSquares(sum) => Some(Outcome::SumOfSquares(sum)),
-        JobResult::Md5Search { .. } => None,
+        JobResult::Md5Search(_) => None,
     };
     let spans = entry.coverage.confirmed.iter();
     spans.map(move |span| Fact::Confirmed { job, span, outcome: folded.take() })

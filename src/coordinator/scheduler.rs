@@ -1,4 +1,5 @@
-//! Who works on which job, and on how much of it: turns, the team's rate, and those who wait.
+//! The scheduler decides which client works on which job, and on how much of it. It keeps the turns
+//! of jobs, the rate of the team, and the clients that wait.
 
 use super::api::{ClientId, Event, JobId};
 use super::client::{Client, Rates};
@@ -25,7 +26,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
     pub(super) turns: Turns,
-    /// Whether enough clients came for work to begin.
+    /// True once enough clients came for work to begin.
     pub(super) started: bool,
     /// Clients that were told to wait, the one that waits longest first.
     parked: BTreeSet<(u64, ClientId)>,
@@ -33,7 +34,7 @@ pub(super) struct Scheduler {
     team: Team,
 }
 
-/// What all clients do together.
+/// Rates of all clients together.
 #[derive(Clone, Copy, Debug, Default)]
 struct Team {
     /// Nonces a second, as they say.

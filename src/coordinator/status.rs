@@ -9,7 +9,6 @@ use super::client::Client;
 use super::coverage::Coverage;
 use super::job_table::Entry;
 use super::pace::Pace;
-use super::serial;
 use super::standing::Standing;
 use super::{Coordinator, Duration};
 use crate::jobs::{JobResult, JobSpec, Solution};
@@ -36,7 +35,6 @@ pub struct JobStatus {
     /// Its number.
     pub id: JobId,
     /// Its description.
-    #[serde(with = "serial::spec")]
     pub spec: JobSpec,
     /// Its priority.
     pub priority: u32,

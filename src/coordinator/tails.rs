@@ -1,5 +1,5 @@
-//! What is cut off leases: tails at the end of a job, so that all clients end together, and room for
-//! a job that has just come.
+//! Cuts: tails off leases at the end of a job, so that all clients end together, and room for a job
+//! that has just come.
 
 use super::api::{ClientId, LeaseId};
 use super::config::FEW_CLIENTS;
@@ -69,7 +69,7 @@ impl Scheduler {
             let Some(first) = held.next() else { continue };
             let tail = beyond_turn(tables, &leases[first], now + turn);
             cuts.extend(tail.map(|tail| Cut::Tail(first, tail)));
-            // What waits behind the first has not been begun.
+            // The client has not begun those behind the first.
             cuts.extend(held.map(Cut::Whole));
         }
         cuts
@@ -90,7 +90,7 @@ fn tail_for(tables: &Tables, begin: Duration, client: ClientId, lease: &Lease) -
     // Cuts near which a kernel would have ended anyway.
     let spec = tables.jobs[lease.job].job.spec();
     let aligned = rest.end() - aligned_end(0, lendable(spec, tail));
-    // What the holder does must be enough to be proved.
+    // The holder must keep enough to prove it.
     let aligned = aligned.max(lease.provable_end());
     let (head, tail) = rest.split_at(aligned - rest.start());
     (!head.is_empty() && !tail.is_empty()).then_some(tail)

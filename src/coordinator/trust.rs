@@ -1,6 +1,6 @@
-//! Which leases are audited, and the clients that have lost their trust.
+//! Trust: chooses the leases that are audited, and remembers the clients that lied.
 //!
-//! What confirms a claim and what accuses a client is arithmetic, and stands in `evidence`.
+//! `evidence` has the arithmetic that confirms claims and accuses clients.
 
 use super::api::{ClientId, Event, JobId};
 use super::audit::{Audit, AuditResult, Spot};

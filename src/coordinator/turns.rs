@@ -1,4 +1,4 @@
-//! Whose turn it is: jobs share the time of clients by priority.
+//! Turns: jobs share the time of clients by priority.
 //!
 //! Stride scheduling (Waldspurger and Weihl, 1995): each job has a pass, the time of clients that it
 //! had divided by its priority, and the lowest pass is next.

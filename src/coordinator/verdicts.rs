@@ -1,4 +1,4 @@
-//! What becomes of clients that lie: by evidence, by audits, or by the operator's word.
+//! Verdicts on clients: by evidence, by audits, or by the operator.
 
 use super::api::{Audit, AuditResult, ClientId, Event, JobId, JobState};
 use super::facts::Fact;

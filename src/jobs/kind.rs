@@ -12,11 +12,11 @@ use std::fmt;
 ///
 /// The methods with a default are for kinds that have shares, solutions, or both.
 pub trait Kind: fmt::Display {
-    /// What a client found in a span.
+    /// Findings of a client in a span.
     type Outcome;
-    /// What has been folded so far.
+    /// State that outcomes are folded into.
     type State: Default;
-    /// What the folded outcomes come to.
+    /// Result of the folded outcomes.
     type Result: fmt::Display;
 
     /// Returns all units.
@@ -154,7 +154,7 @@ pub trait Kind: fmt::Display {
     }
 }
 
-/// Why a description is not a job.
+/// Reason to reject the description of a job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
     /// The puzzle is not valid.
@@ -178,7 +178,7 @@ pub enum JobError {
     },
 }
 
-/// What is wrong with an outcome.
+/// Reason to reject an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum OutcomeError {
     /// The outcome belongs to another kind of job.
@@ -195,7 +195,7 @@ pub enum OutcomeError {
     FalseShare(u128),
 }
 
-/// What a checked outcome proves.
+/// Evidence in a checked outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checked {
     /// It is right, whoever sent it.
@@ -221,7 +221,7 @@ impl Checked {
     }
 }
 
-/// The judge's word on the claim of a solution.
+/// The judge's verdict on the claim of a solution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// It is a solution, and the first report of it.

@@ -38,7 +38,7 @@ macro_rules! kinds {
             }
         }
 
-        /// What a client found in a span, by the kind of its job.
+        /// Findings of a client in a span, by the kind of its job.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Outcome {
             $(
@@ -54,7 +54,7 @@ macro_rules! kinds {
             }
         }
 
-        /// What the folded outcomes of a job come to, by its kind.
+        /// Result of a job, by its kind.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum JobResult {
             $(
@@ -70,11 +70,11 @@ macro_rules! kinds {
         }
 
         #[derive(Clone, Debug)]
-        enum Progress {
+        enum AnyJob {
             $($kind(Folded<$kind>)),*
         }
 
-        impl Progress {
+        impl AnyJob {
             fn new(spec: &JobSpec) -> Self {
                 match spec { $(JobSpec::$kind(kind) => Self::$kind(Folded::new(kind.clone()))),* }
             }
@@ -184,7 +184,7 @@ impl fmt::Display for JobSpec {
     }
 }
 
-/// What has been folded of a job of one kind.
+/// A job of one kind and the state that its outcomes were folded into.
 #[derive(Clone, Debug)]
 struct Folded<K: Kind> {
     kind: K,
@@ -197,18 +197,18 @@ impl<K: Kind> Folded<K> {
     }
 }
 
-/// A job in progress: its description and what has been folded so far.
+/// A job in progress: its description, and the state that its outcomes were folded into.
 #[derive(Clone, Debug)]
 pub struct Job {
     spec: JobSpec,
-    progress: Progress,
+    job: AnyJob,
 }
 
 impl Job {
     /// Makes a job of which nothing is done.
     pub fn new(spec: JobSpec) -> Self {
-        let progress = Progress::new(&spec);
-        Self { spec, progress }
+        let job = AnyJob::new(&spec);
+        Self { spec, job }
     }
 
     /// Returns its description.
@@ -227,73 +227,65 @@ impl Job {
         share_bits: Option<u32>,
         outcome: &Outcome,
     ) -> Result<Checked, OutcomeError> {
-        with_kind!(Progress, &self.progress, job => job.check(reported, counted, share_bits, outcome))
+        with_kind!(AnyJob, &self.job, job => job.check(reported, counted, share_bits, outcome))
     }
 
     /// Calls [`Kind::fold`] with an outcome that was checked.
     pub fn fold(&mut self, outcome: &Outcome) {
-        with_kind!(Progress, &mut self.progress, job => job.fold(outcome));
-    }
-
-    /// Folds the outcome of a span that an earlier server had confirmed. As [`Job::fold`], at most
-    /// once for every unit.
-    pub fn refold(&mut self, span: Span) {
-        if let Progress::SumOfSquares(job) = &mut self.progress {
-            job.state += job.kind.closed_form(span);
-        }
+        with_kind!(AnyJob, &mut self.job, job => job.fold(outcome));
     }
 
     /// Returns [`Kind::is_finished`].
     pub fn is_finished(&self, done: &SpanSet) -> bool {
-        with_kind!(Progress, &self.progress, job => job.kind.is_finished(&job.state, done))
+        with_kind!(AnyJob, &self.job, job => job.kind.is_finished(&job.state, done))
     }
 
     /// Returns [`Kind::result`]. Hashes every solution.
     pub fn result(&self, done: &SpanSet) -> JobResult {
-        self.progress.result(done)
+        self.job.result(done)
     }
 
     /// Returns [`Kind::still_wanted`].
     pub fn still_wanted(&self) -> u32 {
-        with_kind!(Progress, &self.progress, job => job.kind.still_wanted(&job.state))
+        with_kind!(AnyJob, &self.job, job => job.kind.still_wanted(&job.state))
     }
 
     /// Judges a claim, see [`Kind::claim`].
     pub fn claim(&mut self, unit: u128, client: u64) -> Claim {
-        with_kind!(Progress, &mut self.progress, job => job.kind.claim(&mut job.state, unit, client))
+        with_kind!(AnyJob, &mut self.job, job => job.kind.claim(&mut job.state, unit, client))
     }
 
     /// Judges a claim, see [`Kind::claim_seed`].
     pub fn claim_seed(&mut self, seed: &str, client: u64) -> Claim {
-        with_kind!(Progress, &mut self.progress, job => job.kind.claim_seed(&mut job.state, seed, client))
+        with_kind!(AnyJob, &mut self.job, job => job.kind.claim_seed(&mut job.state, seed, client))
     }
 
     /// Returns [`Kind::solution_count`].
     pub fn solution_count(&self) -> u32 {
-        with_kind!(Progress, &self.progress, job => job.kind.solution_count(&job.state))
+        with_kind!(AnyJob, &self.job, job => job.kind.solution_count(&job.state))
     }
 
     /// Returns [`Kind::solutions`].
     pub fn solutions(&self, offset: usize) -> Box<dyn Iterator<Item = Solution> + '_> {
-        with_kind!(Progress, &self.progress, job => job.kind.solutions(&job.state, offset))
+        with_kind!(AnyJob, &self.job, job => job.kind.solutions(&job.state, offset))
     }
 
     /// Returns [`Kind::seeds`].
     pub fn seeds(&self, offset: usize) -> Box<dyn Iterator<Item = String> + '_> {
-        with_kind!(Progress, &self.progress, job => job.kind.seeds(&job.state, offset))
+        with_kind!(AnyJob, &self.job, job => job.kind.seeds(&job.state, offset))
     }
 
     /// Returns [`Kind::last_finder`].
     pub fn last_finder(&self) -> Option<u64> {
-        with_kind!(Progress, &self.progress, job => job.kind.last_finder(&job.state))
+        with_kind!(AnyJob, &self.job, job => job.kind.last_finder(&job.state))
     }
 
     /// Returns the memory behind its solutions.
     #[cfg(test)]
     pub(crate) fn solution_bytes(&self) -> usize {
-        match &self.progress {
-            Progress::Md5Search(job) => job.state.bytes(),
-            Progress::SumOfSquares(_) => 0,
+        match &self.job {
+            AnyJob::Md5Search(job) => job.state.bytes(),
+            AnyJob::SumOfSquares(_) => 0,
         }
     }
 }

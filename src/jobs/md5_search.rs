@@ -288,7 +288,7 @@ fn blocks(space: &SeedSpace) -> u64 {
     (bytes as u64 + 9).div_ceil(64)
 }
 
-/// What a client found in a span.
+/// Findings of a client in a span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchOutcome {
     /// Nonces of solutions, wherever in the job they lie, each sent as soon as it is found.
@@ -297,7 +297,7 @@ pub struct SearchOutcome {
     pub shares: Vec<u128>,
 }
 
-/// What a search has come to.
+/// Result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchResult {
     /// Verified seeds, the one with the smallest nonce first.

@@ -13,6 +13,7 @@ mod md5_search;
 mod sample;
 #[cfg(test)]
 pub(crate) mod samples;
+mod serial;
 mod sum_of_squares;
 
 pub use found::{MAX_OUTSIDE, MOST_BYTES};

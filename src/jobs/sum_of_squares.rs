@@ -49,7 +49,7 @@ impl SumOfSquares {
     }
 
     /// Returns the sum over `span` at once, for the server's check.
-    pub(super) fn closed_form(self, span: Span) -> BigUint {
+    fn closed_form(self, span: Span) -> BigUint {
         sum_below(span.end()) - sum_below(span.start())
     }
 }

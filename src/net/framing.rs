@@ -1,29 +1,26 @@
 //! Frames over a stream of bytes: four bytes of length, big-endian, then the message.
 
-use super::sockets::prepare;
+use super::limits::FRAME_BUFFER;
 use crate::proto::MAX_FRAME;
 use bytes::{Buf, BufMut, BytesMut};
 use std::io;
-use tokio::net::TcpStream;
-use tokio_util::codec::{Decoder, Encoder, Framed};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::codec::{Decoder, Encoder, Framed, FramedParts};
 
-/// First size of a connection's buffers. Usual messages fit, and many connections are idle.
-const BUFFER: usize = 256;
-
-/// Four bytes of length, big-endian, then the message.
+/// Reads and writes frames.
 ///
-/// Not tokio-util's own length-delimited codec: that one makes room for all of an announced frame
-/// at once, so a thousand peers that announce 64 KiB and go silent would cost 64 MiB.
+/// tokio-util's own length-delimited codec is not used: it makes room for all of an announced frame
+/// at once, so a thousand peers that announce 64 KiB and fall silent would cost 64 MiB.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Codec;
 
 impl Codec {
-    /// Length of the frame that begins `buffer`, if its header is there.
+    /// Returns the length of the first frame in `buffer`, if its header is there.
     fn announced(buffer: &[u8]) -> Option<usize> {
         buffer.first_chunk().map(|header| u32::from_be_bytes(*header) as usize)
     }
 
-    /// Whether a whole frame is there.
+    /// Returns true if `buffer` begins with a whole frame.
     pub(super) fn holds_frame(buffer: &[u8]) -> bool {
         Self::announced(buffer).is_some_and(|length| buffer.len() - 4 >= length)
     }
@@ -58,23 +55,28 @@ impl Encoder<&[u8]> for Codec {
     }
 }
 
-/// A connection that carries frames.
-pub(super) type Frames = Framed<TcpStream, Codec>;
+/// Frames over any stream of bytes.
+pub(super) type Frames<S> = Framed<S, Codec>;
 
-/// Frames on `stream`, sent at once and watched for dead peers.
-pub(super) fn frames(stream: TcpStream) -> Frames {
-    prepare(&stream);
-    Framed::with_capacity(stream, Codec, BUFFER)
+/// Carries frames over `stream`, of which the bytes in `read` have been read already.
+pub(super) fn frames<S: AsyncRead + AsyncWrite>(stream: S, read: &[u8]) -> Frames<S> {
+    let mut parts = FramedParts::new::<&[u8]>(stream, Codec);
+    parts.read_buf = BytesMut::with_capacity(FRAME_BUFFER.max(read.len()));
+    parts.read_buf.put_slice(read);
+    parts.write_buf = BytesMut::with_capacity(FRAME_BUFFER);
+    Framed::from_parts(parts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::StreamExt;
     use proptest::prelude::*;
+    use tokio::io::AsyncWriteExt;
 
     proptest! {
         #[test]
-        fn frames_survive_any_cut(
+        fn frames_survive_any_fragmentation(
             messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..6),
             step in 1usize..50,
         ) {
@@ -94,12 +96,26 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_frame_costs_nothing_before_it_comes() {
+    fn an_announced_frame_costs_no_memory_before_it_arrives() {
         let mut buffer = BytesMut::from(&[0u8, 0, 0xff, 0xff, 1][..]);
         let before = buffer.capacity();
         assert!(Codec.decode(&mut buffer).unwrap().is_none());
         assert_eq!(buffer.capacity(), before);
         let mut buffer = BytesMut::from(&[0u8, 1, 0, 1][..]);
         assert!(Codec.decode(&mut buffer).is_err());
+    }
+
+    #[tokio::test]
+    async fn bytes_that_were_read_before_begin_the_first_frame() {
+        let (mut near, far) = tokio::io::duplex(64);
+        let mut wire = BytesMut::new();
+        Codec.encode(b"first", &mut wire).unwrap();
+        Codec.encode(b"second", &mut wire).unwrap();
+        let (read, rest) = wire.split_at(7);
+        near.write_all(rest).await.unwrap();
+        let mut frames = frames(far, read);
+        for expected in ["first", "second"] {
+            assert_eq!(frames.next().await.unwrap().unwrap(), expected);
+        }
     }
 }

@@ -1,20 +1,12 @@
 //! Sockets with the options that both transports need.
 
+use super::limits::{BACKLOG, KEEPALIVE, SOCKET_BUFFER};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-/// Connections that may wait to be accepted: ten thousand clients may come at once.
-const BACKLOG: i32 = 4096;
-
-/// A dead peer is noticed after this, also when nothing is said.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-
-/// Bytes that the system may hold for us: a thousand clients may speak in the same millisecond.
-const SOCKET_BUFFER: usize = 4 << 20;
-
+/// Sets the options of a connection: small messages are sent at once, dead peers are noticed.
 pub(super) fn prepare(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
     // A connection works without either, only less well.
@@ -22,10 +14,10 @@ pub(super) fn prepare(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
-/// Listens on `address`, also right after an earlier server there has ended.
+/// Listens for connections on `address`, also right after an earlier server there has ended.
 ///
 /// # Errors
-/// The address is in use, not this machine's, or not for this user.
+/// The address is in use, is not this machine's, or needs more rights.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // On Windows this would let two servers share the port.
@@ -37,15 +29,16 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A socket for datagrams on `address`.
+/// Binds a socket for datagrams to `address`.
 ///
 /// # Errors
-/// The address is in use, not this machine's, or not for this user.
+/// The address is in use, is not this machine's, or needs more rights.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     // No SO_REUSEADDR here: for datagrams it would let two servers share the port, and unlike TCP
     // a UDP port is free the moment its server ends.
-    // The system may give less.
+    //
+    // The system may grant smaller buffers.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
     socket.set_nonblocking(true)?;
@@ -53,7 +46,7 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// A socket that speaks with `address` alone: the system drops whatever comes from elsewhere.
+/// Binds a socket that exchanges datagrams with `address` alone: the system drops all others.
 pub(super) async fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr = match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),

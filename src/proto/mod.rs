@@ -72,7 +72,7 @@ pub const MAX_TEXT: usize = 300;
 /// Maximum length of the result of a job in a list, in bytes: seeds, or a number.
 pub const MAX_RESULT: usize = 200;
 
-/// Why bytes are not a message.
+/// Reason to reject bytes from a peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtoError {
     /// They do not follow the schema.

@@ -105,6 +105,13 @@ pub struct Refused {
     pub text: String,
 }
 
+impl Refused {
+    /// Makes a refusal with a sentence for people.
+    pub fn new(reason: RefusalReason, text: &str) -> Self {
+        Self { reason, text: cleaned(text, MAX_TEXT) }
+    }
+}
+
 impl Reply {
     /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
@@ -243,5 +250,5 @@ impl TryFrom<wire::Welcome> for Welcome {
 
 /// Returns a refusal with a sentence for people.
 pub fn refused(reason: RefusalReason, text: &str) -> Answer {
-    Answer::Refused(Refused { reason, text: cleaned(text, MAX_TEXT) })
+    Answer::Refused(Refused::new(reason, text))
 }

@@ -27,7 +27,7 @@ pub struct Request {
     pub call: Call,
 }
 
-/// What a client wants of the server.
+/// The call of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// The client asks to be let in.

@@ -1,6 +1,6 @@
 //! `counting`: 0, 1, 2, .. in hex without leading zeros. The nonce is the seed's value.
 
-use super::{Segment, Surroundings, number_segment};
+use super::segment::{Segment, Surroundings, number_segment};
 use crate::puzzle::{Encoding, Puzzle};
 use crate::span::Span;
 

@@ -1,6 +1,6 @@
 use super::tunnel::{TOGGLES, TUNNEL_START, WORD_5_CHOICES};
 use super::*;
-use crate::puzzle::Difficulty;
+use crate::puzzle::{Difficulty, Encoding};
 use crate::steps::{INITIAL, step, word_of_step};
 use proptest::prelude::*;
 use std::collections::HashSet;

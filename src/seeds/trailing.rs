@@ -2,7 +2,8 @@
 //! leading zeros. The seed ends where a message word ends, so its last digits vary a late word, and
 //! all members of a base share the steps before it.
 
-use super::{LayoutError, Segment, Surroundings, number_segment};
+use super::layout::LayoutError;
+use super::segment::{Segment, Surroundings, number_segment};
 use crate::puzzle::{Encoding, Puzzle};
 use crate::span::Span;
 

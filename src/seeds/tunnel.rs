@@ -7,7 +7,8 @@
 //! members toggle seven single bits of `Q3`, starting from prefixes that a search found
 //! (`examples/tunnel_prefixes.rs`).
 
-use super::{Digit, Family, Segment, Surroundings};
+use super::digits::Digit;
+use super::segment::{Family, SEGMENT_DIGITS, Segment, Surroundings};
 use crate::puzzle::{Encoding, Puzzle};
 use crate::span::Span;
 use crate::steps::{INITIAL, step, word_for};
@@ -172,7 +173,7 @@ impl Tunnel {
                 let base_digits = (24..28)
                     .rev()
                     .chain((PREFIX_BYTES..PREFIX_BYTES + self.extra).rev())
-                    .take(super::SEGMENT_DIGITS);
+                    .take(SEGMENT_DIGITS);
                 self.cut(nonce, base_digits.collect(), members)
             }
             Encoding::Bytes => {

@@ -1,6 +1,6 @@
 //! Runs a lease of a puzzle search on the backend.
 
-use super::run::{Notify, Run, Taken};
+use super::run::{OnHit, Run, Taken};
 use crate::backend::{Backend, BackendError, Control, Hit};
 use crate::jobs::{MAX_HITS, Md5Search, Outcome, SearchOutcome};
 use crate::lease::Grant;
@@ -44,15 +44,15 @@ impl SearchRun {
         }
     }
 
-    /// Notifies at each new solution.
-    fn watch(&self, notify: &Notify) {
+    /// Calls `on_hit` at each new solution.
+    fn watch(&self, on_hit: &OnHit) {
         let mut known = 0;
         while !self.finished.load(Ordering::Relaxed) && !self.control.is_stopped() {
             self.control.wait(WATCH);
             let solutions = self.control.hits().iter().filter(|hit| self.is_solution(hit)).count();
             if solutions > known {
                 known = solutions;
-                notify();
+                on_hit();
             }
         }
     }
@@ -81,11 +81,11 @@ impl Run for SearchRun {
         self: Arc<Self>,
         backend: &dyn Backend,
         _threads: u32,
-        notify: Notify,
+        on_hit: OnHit,
     ) -> Result<(), BackendError> {
         let watcher = self.clone();
         // It ends by itself; waiting for it would leave the backend idle.
-        drop(std::thread::spawn(move || watcher.watch(&notify)));
+        drop(std::thread::spawn(move || watcher.watch(&on_hit)));
         let result = backend.search(&self.control);
         self.finished.store(true, Ordering::Relaxed);
         result

@@ -7,7 +7,7 @@ mod md5_search;
 mod run;
 mod sum_of_squares;
 
-pub use run::{Notify, Run, Taken};
+pub use run::{OnHit, Run, Taken};
 
 use crate::jobs::JobSpec;
 use crate::lease::Grant;

@@ -5,8 +5,8 @@ use crate::jobs::Outcome;
 use crate::span::Span;
 use std::sync::Arc;
 
-/// Called from any thread when a run has something to report at once.
-pub type Notify = Arc<dyn Fn() + Send + Sync>;
+/// Called from any thread when a run has found what it must report at once.
+pub type OnHit = Arc<dyn Fn() + Send + Sync>;
 
 /// A lease under work. One thread runs it, others look at it meanwhile.
 pub trait Run: Send + Sync {
@@ -18,7 +18,7 @@ pub trait Run: Send + Sync {
         self: Arc<Self>,
         backend: &dyn Backend,
         threads: u32,
-        notify: Notify,
+        on_hit: OnHit,
     ) -> Result<(), BackendError>;
 
     /// Ends the work soon: nothing of the lease is wanted any more.
@@ -30,7 +30,7 @@ pub trait Run: Send + Sync {
     /// Returns the number of units done so far.
     fn tested(&self) -> u64;
 
-    /// Takes what is to be reported of `rest`, the part of the lease that the server has not
+    /// Takes a report of `rest`, the part of the lease that the server has not
     /// counted. Unless all is done, it is a part from the front.
     ///
     /// The outcome fits a message with `room` bytes for numbers, each written as a varint of its
@@ -38,12 +38,12 @@ pub trait Run: Send + Sync {
     fn take(&self, rest: Span, room: usize) -> Taken;
 }
 
-/// What a run has to report.
+/// A part of a lease to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// Units done, without a gap. May be empty where there are only hits.
     pub span: Span,
-    /// What they came to.
+    /// Outcome of these units.
     pub outcome: Outcome,
     /// True if nothing that is done is left for a later report.
     pub all: bool,

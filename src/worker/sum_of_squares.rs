@@ -1,6 +1,6 @@
 //! Runs a lease of a sum: adds up number by number, on as many threads as the client has.
 
-use super::run::{Notify, Run, Taken};
+use super::run::{OnHit, Run, Taken};
 use crate::backend::{Backend, BackendError};
 use crate::jobs::{Outcome, SumOfSquares};
 use crate::span::Span;
@@ -68,7 +68,7 @@ impl Run for SumRun {
         self: Arc<Self>,
         _backend: &dyn Backend,
         threads: u32,
-        _notify: Notify,
+        _on_hit: OnHit,
     ) -> Result<(), BackendError> {
         let mut at = Some(self.span.start());
         while let Some(start) = at.filter(|_| !self.stopped.load(Ordering::Relaxed)) {

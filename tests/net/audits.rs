@@ -1,4 +1,4 @@
-//! Audits on a backend, and what they cost those who lie.
+//! Audits on a backend.
 
 use super::*;
 use seedrush::coordinator::{Assignment, Audit, ClientId, Event, Join, Reason, Report, Standing};
@@ -9,7 +9,7 @@ use seedrush::net::server::examine;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A coordinator with one client, whose leases are some millions of nonces.
+/// Returns a coordinator with one client, whose leases are some millions of nonces.
 fn with_client(key: u8) -> (Coordinator, ClientId) {
     let lease_time = Duration::from_millis(100);
     let config = Config { lease_time, first_units: 1 << 26, audit_budget: 1 << 26, ..quick() };
@@ -37,7 +37,7 @@ fn shares_of(grant: &Grant, spec: &JobSpec, cpu: &Cpu) -> Vec<u128> {
     control.hits().iter().map(|hit| hit.nonce).collect()
 }
 
-/// Does one lease, reports those shares that `keep` likes, and returns the audit.
+/// Does one lease, reports the shares that pass `keep`; returns the span, all shares and the audit.
 fn lease_and_audit(
     coordinator: &mut Coordinator,
     client: ClientId,
@@ -47,7 +47,7 @@ fn lease_and_audit(
 ) -> (Span, Vec<u128>, Audit) {
     let answer = coordinator.request(Duration::ZERO, client, request).unwrap();
     let Assignment::Lease(grant, spec) = answer else { panic!("{answer:?}") };
-    assert!(grant.share_bits >= Some(15), "rarer shares than a judge would look for: {grant:?}");
+    assert!(grant.share_bits >= Some(15), "shares rarer than the judge would audit: {grant:?}");
     let all = shares_of(&grant, &spec, cpu);
     let (lease, epoch, job, span) = (grant.lease, grant.epoch, grant.job, grant.span);
     let shares = all.iter().copied().filter(|&nonce| keep(span, nonce)).collect();
@@ -67,34 +67,34 @@ fn one_thread() -> Cpu {
 }
 
 #[test]
-fn a_backend_finds_what_was_kept_back_and_nothing_else() {
+fn an_audit_finds_withheld_shares_and_no_others() {
     let cpu = one_thread();
     let mut accused = 0;
-    // Too little is missing to be seen in the count so soon: a sixteenth, at the end.
+    // The last sixteenth is withheld: too little for the number of shares to show it so soon.
     for key in 0..8 {
         let (mut coordinator, client) = with_client(key);
-        let in_front = |span: Span, nonce| nonce < span.start() + 15 * (span.len() / 16);
-        let (span, all, audit) = lease_and_audit(&mut coordinator, client, 1, &cpu, in_front);
+        let is_reported = |span: Span, nonce| nonce < span.start() + 15 * (span.len() / 16);
+        let (span, all, audit) = lease_and_audit(&mut coordinator, client, 1, &cpu, is_reported);
         assert!(coordinator.still_wants(&audit));
         let result = examine(&audit, &cpu).unwrap();
         assert!(result.conclusive);
-        let reached = audit.samples().iter().any(|sample| !in_front(span, sample.span().end()));
-        assert_eq!(result.missed.is_some(), reached, "one place at least lies behind");
+        let reached = audit.samples().iter().any(|sample| !is_reported(span, sample.span().end()));
+        assert_eq!(result.missed.is_some(), reached, "an audited place is withheld");
         coordinator.audited(Duration::ZERO, &result);
         let standing = coordinator.client(client).unwrap().standing;
         if let Some(missed) = result.missed {
-            assert!(all.contains(&missed) && !in_front(span, missed), "{missed} of {span}");
+            assert!(all.contains(&missed) && !is_reported(span, missed), "{missed} of {span}");
             assert_eq!(standing, Standing::Distrusted(Reason::MissedShare));
             assert!(!coordinator.still_wants(&audit));
             assert_eq!(coordinator.job(JobId(1)).unwrap().confirmed, 0);
             accused += 1;
         }
     }
-    assert!(accused > 0, "no audit looked where shares were kept back");
+    assert!(accused > 0, "no audit looked where shares were withheld");
 }
 
 #[test]
-fn a_backend_accuses_no_honest_client() {
+fn an_audit_accuses_no_honest_client() {
     let (mut coordinator, client) = with_client(9);
     let cpu = one_thread();
     for request in 1..=2 {
@@ -106,7 +106,7 @@ fn a_backend_accuses_no_honest_client() {
     assert_eq!(coordinator.client(client).unwrap().standing, Standing::Good);
 }
 
-/// A backend that counts what it is asked to search.
+/// A backend that counts the nonces it searches.
 struct Counting(AtomicU64);
 
 impl Backend for Counting {
@@ -130,7 +130,7 @@ async fn a_server_audits_on_its_backend() {
     });
     let _client = client(server.address, Transport::Tcp, Duration::from_millis(1));
     server.until(|_| auditor.0.load(Ordering::Relaxed) > 0).await;
-    let standing = server.service.with(|coordinator, _| coordinator.clients()[0].standing);
+    let standing = server.service.read(|coordinator| coordinator.clients()[0].standing);
     assert_eq!(standing, Standing::Good);
     server.stopped().await;
 }

@@ -1,4 +1,4 @@
-//! Server and clients that mean well.
+//! Honest servers and clients, in one process.
 
 use super::*;
 use seedrush::lease::JobEnd;
@@ -12,12 +12,16 @@ async fn clients_solve(transport: Transport, clients: usize, bits: u32) {
     let server = Running::start(config, Some(search(bits, "A7C02215FC")));
     let service = server.service.clone();
     let all: Vec<_> = (0..clients).map(|_| client(server.address, transport, FAST)).collect();
-    let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
-    assert!(matches!(over.end, Some(JobEnd::Finished { winner: Some(_) })));
+    let ServerEnding::Over(over) = server.ended().await else {
+        panic!("the server was not stopped")
+    };
+    assert_eq!(over.end, Some(JobEnd::Finished { winner: None }));
     assert!(puzzle(bits, "A7C02215FC").is_solved_by(&over.seed), "{}", over.seed);
     let mut ids = Vec::new();
     for client in all {
-        let client::ClientEnding::Over(told, id) = end_of(client).await else { panic!("not over") };
+        let client::ClientEnding::Over(told, id) = end_of(client).await else {
+            panic!("the job has not ended")
+        };
         assert_eq!(told, over);
         ids.push(id);
     }
@@ -78,14 +82,16 @@ async fn jobs_are_submitted_listed_and_cancelled_over_either() {
         assert_eq!((clients[0].name.as_str(), clients[0].standing.as_str()), ("test", "good"));
         assert!(clients[0].done >= 1e6 && clients[0].connected);
 
-        assert_eq!(server.stopped().await, Ending::Stopped);
-        let client::ClientEnding::Over(over, 1) = end_of(worker).await else { panic!("not told") };
+        assert_eq!(server.stopped().await, ServerEnding::Stopped);
+        let client::ClientEnding::Over(over, 1) = end_of(worker).await else {
+            panic!("the client was not told")
+        };
         assert_eq!(over.end, None);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_solutions_come_whole() {
+async fn all_of_many_solutions_arrive() {
     for transport in [Transport::Tcp, Transport::Udp] {
         let server = Running::start(quick(), None);
         let admin = Admin::new(route(server.address, transport));
@@ -101,7 +107,7 @@ async fn many_solutions_come_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn once_ends_with_a_job_that_is_done_to_its_end() {
+async fn a_client_that_runs_once_ends_with_the_job_it_worked_on() {
     let server = Running::start(Config { min_clients: 2, ..quick() }, None);
     let once = || {
         let config = ClientConfig {
@@ -115,18 +121,20 @@ async fn once_ends_with_a_job_that_is_done_to_its_end() {
     };
     let clients = [once(), once()];
     let admin = Admin::new(route(server.address, Transport::Tcp));
-    // Enough for both to have a lease.
+    // Large enough for both to have a lease.
     let squares = Work::SumOfSquares(Squares { first: 1, last: 1 << 30 });
     let job = admin.submit(squares, 1).await.unwrap();
     for client in clients {
-        let client::ClientEnding::Over(over, _) = end_of(client).await else { panic!("not over") };
+        let client::ClientEnding::Over(over, _) = end_of(client).await else {
+            panic!("the job has not ended")
+        };
         assert_eq!((over.job, over.end), (job.0, Some(JobEnd::Finished { winner: None })));
     }
     server.stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_submission_does_not_wait_for_another_server() {
+async fn waiting_for_a_job_ends_when_its_server_is_gone_or_replaced() {
     for replaced in [false, true] {
         let server = Running::start(quick(), None);
         let address = server.address;
@@ -162,11 +170,11 @@ async fn a_string_of_ten_thousand_digits_reaches_clients_by_datagram() {
     });
     assert_eq!(timeout(GUARD, jobs.recv()).await.unwrap().as_ref(), Some(&string));
     assert!(matches!(end_of(worker).await, client::ClientEnding::Over(_, 1)));
-    assert!(matches!(server.ended().await, Ending::Over(_)));
+    assert!(matches!(server.ended().await, ServerEnding::Over(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_finds_nobody_says_so() {
+async fn a_client_without_a_server_ends_as_unreachable() {
     // A port that was free a moment ago.
     let address = listen("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
     for transport in [Transport::Tcp, Transport::Udp, Transport::Auto] {
@@ -181,7 +189,7 @@ async fn a_client_that_finds_nobody_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sum_to_the_end_of_the_numbers_is_exact() {
+async fn a_sum_up_to_2_to_the_64_is_exact() {
     let server = Running::start(quick(), None);
     let admin = Admin::new(route(server.address, Transport::Tcp));
     let worker = client(server.address, Transport::Auto, FAST);

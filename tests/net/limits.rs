@@ -1,4 +1,4 @@
-//! Servers that lack something: descriptors, or a reader of what they say.
+//! Servers with few descriptors, and servers whose output nobody reads.
 
 #![cfg(unix)]
 
@@ -11,13 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Descriptors of a server, and how many connections its attacker wants: twice as many.
-const FEW: &str = "64";
-const MANY: usize = 128;
+/// Descriptors of a server.
+const DESCRIPTORS: &str = "64";
 
-/// A server with few descriptors.
-fn poor_server() -> (Program, String) {
-    let line = format!("ulimit -n {FEW}; exec \"$0\" \"$@\"");
+/// Connections that an attacker wants: twice as many.
+const ATTACKER_CONNECTIONS: usize = 128;
+
+/// Starts a server with few descriptors.
+fn small_server() -> (Program, String) {
+    let line = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"");
     let words = ["-c", &line, SERVER, "--serve", "--min-clients", "1"];
     Program::server_of("sh", "127.0.0.1", &words)
 }
@@ -37,7 +39,7 @@ fn frame(number: u64, call: Call) -> Vec<u8> {
     frame
 }
 
-/// A hello of someone new.
+/// Returns the hello of a new client.
 fn hello() -> Vec<u8> {
     static KEYS: AtomicU64 = AtomicU64::new(1);
     let mut key = [0; 16];
@@ -55,29 +57,29 @@ fn hello() -> Vec<u8> {
     frame(1, Call::Hello(hello))
 }
 
-/// Someone who holds connections, keeps them awake, and makes new ones for those that it loses.
+/// Holds connections, keeps them awake, and makes new ones for those that it loses.
 struct Attacker {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Attacker {
-    /// Attacks from one address; says `first` on each connection. Returns once it has as many
-    /// connections as it wants, counting those that wait to be accepted.
+    /// Attacks from one address; sends `first` on each connection. Returns once it has all the
+    /// connections it wants, counting those that wait to be accepted.
     fn start(from: [u8; 4], server: &str, first: fn() -> Vec<u8>, pause: Duration) -> Self {
         let (server, stop) = (server.parse().unwrap(), Arc::new(AtomicBool::new(false)));
         let (stopped, (full, is_full)) = (stop.clone(), std::sync::mpsc::channel());
         let thread = std::thread::spawn(move || {
             let mut held: Vec<TcpStream> = Vec::new();
             for round in 2.. {
-                while held.len() < MANY {
+                while held.len() < ATTACKER_CONNECTIONS {
                     // The server may have ended.
                     let Ok(mut stream) = connect(from, server) else { break };
                     let _ = stream.write_all(&first());
                     stream.set_nonblocking(true).unwrap();
                     held.push(stream);
                 }
-                if held.len() == MANY {
+                if held.len() == ATTACKER_CONNECTIONS {
                     let _ = full.send(());
                 }
                 std::thread::sleep(pause);
@@ -85,7 +87,7 @@ impl Attacker {
                     return;
                 }
                 let awake = frame(round, Call::Heartbeat);
-                held.retain_mut(|stream| stream.write_all(&awake).is_ok() && !is_over(stream));
+                held.retain_mut(|stream| stream.write_all(&awake).is_ok() && !has_hung_up(stream));
             }
         });
         is_full.recv().unwrap();
@@ -93,8 +95,8 @@ impl Attacker {
     }
 }
 
-/// Takes what has come; whether the other side has hung up.
-fn is_over(stream: &mut TcpStream) -> bool {
+/// Reads what has arrived; returns true if the peer has hung up.
+fn has_hung_up(stream: &mut TcpStream) -> bool {
     let mut buffer = [0; 4096];
     loop {
         match stream.read(&mut buffer) {
@@ -112,8 +114,8 @@ impl Drop for Attacker {
     }
 }
 
-/// A new client gets in and finishes a job, and so does who only asks.
-fn is_served(address: &str) {
+/// Checks that a new client is admitted and finishes a job that another peer submits.
+fn check_service(address: &str) {
     let mut client = Program::client(address, &["--transport", "tcp"]);
     client.wait_for("you are client");
     let words = ["submit", "--to", address, "--transport", "tcp", "sum-of-squares", "1", "1000000"];
@@ -122,33 +124,33 @@ fn is_served(address: &str) {
 }
 
 #[test]
-fn who_says_nothing_keeps_nobody_out() {
-    let (_server, address) = poor_server();
+fn silent_connections_keep_nobody_out() {
+    let (_server, address) = small_server();
     let pause = Duration::from_millis(10);
     let _attacker = Attacker::start([127, 0, 0, 1], &address, Vec::new, pause);
-    is_served(&address);
+    check_service(&address);
 }
 
 #[cfg(target_os = "linux")] // elsewhere 127.0.0.2 is not this machine
 #[test]
-fn an_address_full_of_clients_keeps_no_other_out() {
-    let (_server, address) = poor_server();
+fn many_clients_of_one_address_keep_no_other_address_out() {
+    let (_server, address) = small_server();
     let pause = Duration::from_millis(10);
     let _attacker = Attacker::start([127, 0, 0, 2], &address, hello, pause);
-    is_served(&address);
+    check_service(&address);
 }
 
 #[test]
-fn clients_without_work_give_way_to_a_neighbour() {
-    let (_server, address) = poor_server();
+fn clients_without_work_yield_to_a_neighbour() {
+    let (_server, address) = small_server();
     let pause = Duration::from_secs(1);
     let _attacker = Attacker::start([127, 0, 0, 1], &address, hello, pause);
-    is_served(&address);
+    check_service(&address);
 }
 
 #[test]
-fn a_client_stays_while_strangers_come_and_go() {
-    let (server, address) = poor_server();
+fn a_client_keeps_its_seat_while_strangers_come_and_go() {
+    let (server, address) = small_server();
     let mut client = Program::client(&address, &["--transport", "tcp"]);
     client.wait_for("you are client 1");
     let _attacker = Attacker::start([127, 0, 0, 1], &address, Vec::new, Duration::from_millis(10));
@@ -160,13 +162,13 @@ fn a_client_stays_while_strangers_come_and_go() {
     assert!(!said.contains("unreachable"), "{said}");
 }
 
-/// A pipe that nobody reads, filled to the brim.
-#[cfg(target_os = "linux")] // where a blocked write is known to be one
+/// Returns a full pipe that nobody reads.
+#[cfg(target_os = "linux")] // elsewhere a write that blocks is not known to block
 fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut filler = writer.try_clone().unwrap();
     let (wrote, written) = std::sync::mpsc::channel();
-    // It ends with the reader.
+    // The thread ends with the reader.
     std::thread::spawn(move || {
         while filler.write_all(&[b'x'; 4096]).is_ok() {
             let _ = wrote.send(());
@@ -188,7 +190,7 @@ struct Unread {
 impl Unread {
     fn start(words: &[&str]) -> Self {
         let (reader, writer) = full_pipe();
-        // A port that was free a moment ago: the server cannot say which it has.
+        // A port that was free a moment ago: nobody can read which one the server has.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let port = free.port().to_string();
         let child = std::process::Command::new(SERVER)

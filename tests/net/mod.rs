@@ -17,7 +17,8 @@ use seedrush::coordinator::{Config, Coordinator, JobId};
 use seedrush::jobs::{JobSpec, Md5Search};
 use seedrush::net::client::link::{Route, Target, Transport};
 use seedrush::net::client::{self, ClientConfig, ClientEvent};
-use seedrush::net::server::{Ending, Server, ServerEvent, Service, bind, listen};
+use seedrush::net::listener::{Server, ServerEnding, bind, listen};
+use seedrush::net::server::{ServerEvent, Service};
 
 use seedrush::span::{Span, SpanSet};
 use seedrush::{Difficulty, Encoding, Layout, Puzzle};
@@ -29,10 +30,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// No test takes nearly as long; one that does hangs.
+/// Longest wait: no test takes nearly as long unless it hangs.
 const GUARD: Duration = Duration::from_secs(120);
 
-/// A backend of known slowness, so that leases last: judges every nonce, a few at a time.
+/// Judges every nonce, a few at a time, with a pause after each few so that leases last.
 struct Scan {
     pause: Duration,
 }
@@ -61,12 +62,12 @@ fn search(bits: u32, string: &str) -> JobSpec {
     JobSpec::Md5Search(search.unwrap())
 }
 
-/// The sum of n^2 up to `last`, by the formula.
+/// Returns the sum of n^2 up to `last`, by the formula.
 fn sum_up_to(last: u128) -> String {
     (last * (last + 1) * (2 * last + 1) / 6).to_string()
 }
 
-/// Short times, so that what is lost is found again soon.
+/// Returns short times, so that lost leases are soon free again.
 fn quick() -> Config {
     Config {
         lease_time: Duration::from_millis(300),
@@ -81,7 +82,7 @@ fn quick() -> Config {
     }
 }
 
-/// Listens for TCP and UDP on one port. The one that is free for TCP may be in use for UDP.
+/// Listens for TCP and UDP on one port. A port that is free for TCP may be in use for UDP.
 fn sockets() -> (TcpListener, UdpSocket, SocketAddr) {
     for _ in 0..100 {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -93,13 +94,13 @@ fn sockets() -> (TcpListener, UdpSocket, SocketAddr) {
     panic!("no port is free for both TCP and UDP");
 }
 
-/// A server in this process.
+/// A server that runs in this process.
 struct Running {
     address: SocketAddr,
     service: Arc<Service>,
     events: Arc<Mutex<Vec<String>>>,
     stop: Option<oneshot::Sender<()>>,
-    ending: JoinHandle<Ending>,
+    ending: JoinHandle<ServerEnding>,
 }
 
 impl Running {
@@ -132,21 +133,19 @@ impl Running {
         Self { address, service, events, stop: Some(stop), ending }
     }
 
-    async fn ended(self) -> Ending {
-        // Kept: dropping it would be no word to stop.
-        let _stop = self.stop;
+    async fn ended(self) -> ServerEnding {
         timeout(GUARD, self.ending).await.unwrap().unwrap()
     }
 
-    async fn stopped(mut self) -> Ending {
+    async fn stopped(mut self) -> ServerEnding {
         self.stop.take().unwrap().send(()).unwrap();
         self.ended().await
     }
 
-    /// Waits until something is true of the coordinator.
+    /// Waits until a condition holds for the coordinator.
     async fn until(&self, what: impl Fn(&Coordinator) -> bool) {
         let waiting = async {
-            while !self.service.with(|coordinator, _| what(coordinator)) {
+            while !self.service.read(|coordinator| what(coordinator)) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -158,9 +157,9 @@ impl Running {
     }
 }
 
-/// Confirmed, claimed, leased and free are the whole, and nothing is in two of them.
+/// Checks that confirmed, claimed, leased and free are the whole, and that none of them overlap.
 fn check_coverage(service: &Service, job: u64) {
-    let (whole, coverage) = service.with(|coordinator, _| {
+    let (whole, coverage) = service.read(|coordinator| {
         let job = JobId(job);
         (coordinator.job(job).unwrap().spec.whole(), coordinator.coverage(job).unwrap())
     });
@@ -179,7 +178,7 @@ fn route(address: SocketAddr, transport: Transport) -> Route {
 
 type Client = JoinHandle<client::ClientEnding>;
 
-/// A client in this process.
+/// Runs a client in this process.
 fn client(address: SocketAddr, transport: Transport, pause: Duration) -> Client {
     client_with(address, transport, pause, |_| {})
 }

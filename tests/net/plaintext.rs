@@ -51,7 +51,9 @@ async fn old_clients_are_served_and_their_claims_verified() {
     assert_eq!(read_some(&mut second).await, "");
     assert!(server.has_shown("Computed 100000 hashes"));
     assert!(server.has_shown("Computed 5 hashes"));
-    let Ending::Over(over) = server.ended().await else { panic!("the server was not stopped") };
+    let ServerEnding::Over(over) = server.ended().await else {
+        panic!("the server was not stopped")
+    };
     assert_eq!(over.winner().to_string(), winner);
     assert_eq!(Some(over.seed.as_str()), claim.split(',').nth(1));
 }
@@ -65,7 +67,7 @@ async fn old_and_native_clients_work_on_the_same_puzzle() {
     let client::ClientEnding::Over(over, id) = end_of(native).await else { panic!("not over") };
     assert_eq!(over.winner(), id);
     assert_eq!(read_some(&mut old).await, format!("stop,{id}"));
-    assert!(matches!(server.ended().await, Ending::Over(_)));
+    assert!(matches!(server.ended().await, ServerEnding::Over(_)));
 }
 
 /// An old client over UDP, which has sent its first datagram.
@@ -117,7 +119,7 @@ async fn old_clients_are_served_over_udp_too() {
     let stopped = read_some(&mut third).await;
     assert!(["stop,1", "stop,2", "stop,3"].contains(&stopped.as_str()), "{stopped}");
     assert!(server.has_shown("Computed 777 hashes") && !server.has_shown("Distrusted"));
-    assert!(matches!(server.ended().await, Ending::Over(_)));
+    assert!(matches!(server.ended().await, ServerEnding::Over(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,8 +132,8 @@ async fn our_classic_client_works_for_our_server_over_either() {
             plaintext::run(&addresses, transport, backend, std::future::pending(), |_, _, _| {});
         let ending = timeout(GUARD, running).await.unwrap();
         let id = if transport == Transport::Udp { 1_000_001 } else { 1 };
-        assert_eq!(ending, plaintext::Ending::Finished { winner: Some(id), client: id });
-        assert!(matches!(server.ended().await, Ending::Over(_)));
+        assert_eq!(ending, plaintext::PlaintextEnding::Finished { winner: Some(id), client: id });
+        assert!(matches!(server.ended().await, ServerEnding::Over(_)));
     }
 }
 
@@ -165,7 +167,7 @@ async fn our_client_works_for_an_old_server_over_udp() {
     assert!(seed.starts_with("0x") && digest.starts_with("0000"), "{seed} {digest}");
     old.send_to(b"stop,3", from).await.unwrap();
     let ending = timeout(GUARD, client).await.unwrap().unwrap();
-    assert_eq!(ending, plaintext::Ending::Finished { winner: Some(3), client: 3 });
+    assert_eq!(ending, plaintext::PlaintextEnding::Finished { winner: Some(3), client: 3 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,7 +199,7 @@ async fn our_client_works_for_an_old_server() {
     assert!(digest.starts_with("0000"));
     stream.write_all(b"stop,3").await.unwrap();
     let ending = timeout(GUARD, client).await.unwrap().unwrap();
-    assert_eq!(ending, plaintext::Ending::Finished { winner: Some(3), client: 3 });
+    assert_eq!(ending, plaintext::PlaintextEnding::Finished { winner: Some(3), client: 3 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +225,7 @@ async fn a_server_of_another_protocol_is_told_from_one_that_is_not_there() {
         );
         let ending = timeout(GUARD, running).await.unwrap();
         assert!(
-            matches!(&ending, plaintext::Ending::OtherProtocol(text) if text.contains(why)),
+            matches!(&ending, plaintext::PlaintextEnding::OtherProtocol(text) if text.contains(why)),
             "{words:?}: {ending:?}"
         );
         serving.await.unwrap();
@@ -235,6 +237,6 @@ async fn a_server_of_another_protocol_is_told_from_one_that_is_not_there() {
             |_, _, _| {},
         );
         let ending = timeout(GUARD, running).await.unwrap();
-        assert!(matches!(ending, plaintext::Ending::Unreachable(_)), "{ending:?}");
+        assert!(matches!(ending, plaintext::PlaintextEnding::Unreachable(_)), "{ending:?}");
     }
 }

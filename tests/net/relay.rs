@@ -1,5 +1,5 @@
-//! Bad networks in between: datagrams that are lost, doubled, late and out of order, and
-//! connections that can be cut.
+//! Relays that make a network bad: they lose, duplicate, delay and reorder datagrams, and cut
+//! connections.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-/// Chance from a fixed seed (SplitMix64), so that a run can be repeated.
-struct Chance(AtomicU64);
+/// Random numbers from a fixed seed (SplitMix64), so that a run can be repeated.
+struct Random(AtomicU64);
 
-impl Chance {
+impl Random {
     fn percent(&self) -> u64 {
         let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,29 +21,30 @@ impl Chance {
     }
 }
 
-/// 30 % loss, 10 % doubled, 50 ms of delay and up to 20 ms more, by which later ones overtake.
-struct Weather {
-    chance: Chance,
+/// Loses 30 %, duplicates 10 %, and delays by 50 to 70 ms, so that datagrams overtake each other.
+struct Faults {
+    random: Random,
     passed: AtomicU64,
     lost: AtomicU64,
 }
 
-impl Weather {
+impl Faults {
+    /// Returns the delay of each copy of a datagram.
     fn deliveries(&self) -> Vec<Duration> {
-        if self.chance.percent() < 30 {
+        if self.random.percent() < 30 {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return Vec::new();
         }
         self.passed.fetch_add(1, Ordering::Relaxed);
-        let copies = if self.chance.percent() < 10 { 2 } else { 1 };
-        (0..copies).map(|_| Duration::from_millis(50 + self.chance.percent() / 5)).collect()
+        let copies = if self.random.percent() < 10 { 2 } else { 1 };
+        (0..copies).map(|_| Duration::from_millis(50 + self.random.percent() / 5)).collect()
     }
 }
 
-/// A relay of datagrams; ends when dropped.
+/// Relays datagrams until it is dropped.
 pub(crate) struct LossyRelay {
     pub(crate) address: SocketAddr,
-    weather: Arc<Weather>,
+    faults: Arc<Faults>,
     _tasks: JoinSet<()>,
 }
 
@@ -51,23 +52,23 @@ impl LossyRelay {
     pub(crate) async fn start(server: SocketAddr, seed: u64) -> Self {
         let front = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
         let address = front.local_addr().unwrap();
-        let weather = Arc::new(Weather {
-            chance: Chance(AtomicU64::new(seed)),
+        let faults = Arc::new(Faults {
+            random: Random(AtomicU64::new(seed)),
             passed: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(forward(front, server, weather.clone()));
-        Self { address, weather, _tasks: tasks }
+        tasks.spawn(forward(front, server, faults.clone()));
+        Self { address, faults, _tasks: tasks }
     }
 
-    /// Datagrams that got through, and that did not.
+    /// Returns the numbers of datagrams that were passed on and lost.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.weather.passed.load(Ordering::Relaxed), self.weather.lost.load(Ordering::Relaxed))
+        (self.faults.passed.load(Ordering::Relaxed), self.faults.lost.load(Ordering::Relaxed))
     }
 }
 
-async fn forward(front: Arc<UdpSocket>, server: SocketAddr, weather: Arc<Weather>) {
+async fn forward(front: Arc<UdpSocket>, server: SocketAddr, faults: Arc<Faults>) {
     let mut backs: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
     let mut returning = JoinSet::new();
     let mut buffer = [0; 2048];
@@ -79,11 +80,11 @@ async fn forward(front: Arc<UdpSocket>, server: SocketAddr, weather: Arc<Weather
                 let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
                 back.connect(server).await.unwrap();
                 backs.insert(client, back.clone());
-                returning.spawn(bring_back(back.clone(), front.clone(), client, weather.clone()));
+                returning.spawn(backward(back.clone(), front.clone(), client, faults.clone()));
                 back
             }
         };
-        for delay in weather.deliveries() {
+        for delay in faults.deliveries() {
             let (back, datagram) = (back.clone(), buffer[..length].to_vec());
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
@@ -93,16 +94,16 @@ async fn forward(front: Arc<UdpSocket>, server: SocketAddr, weather: Arc<Weather
     }
 }
 
-async fn bring_back(
+async fn backward(
     back: Arc<UdpSocket>,
     front: Arc<UdpSocket>,
     client: SocketAddr,
-    weather: Arc<Weather>,
+    faults: Arc<Faults>,
 ) {
     let mut buffer = [0; 2048];
     loop {
         let Ok(length) = back.recv(&mut buffer).await else { continue };
-        for delay in weather.deliveries() {
+        for delay in faults.deliveries() {
             let (front, datagram) = (front.clone(), buffer[..length].to_vec());
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
@@ -112,10 +113,10 @@ async fn bring_back(
     }
 }
 
-/// A relay of connections that can be cut and mended; ends when dropped.
+/// Relays connections, which can be cut and mended, until it is dropped.
 pub(crate) struct CutRelay {
     pub(crate) address: SocketAddr,
-    whole: Arc<AtomicBool>,
+    intact: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
 }
 
@@ -123,41 +124,41 @@ impl CutRelay {
     pub(crate) async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let whole = Arc::new(AtomicBool::new(true));
+        let intact = Arc::new(AtomicBool::new(true));
         let mut tasks = JoinSet::new();
-        tasks.spawn(pass_on(listener, server, whole.clone()));
-        Self { address, whole, _tasks: tasks }
+        tasks.spawn(relay_connections(listener, server, intact.clone()));
+        Self { address, intact, _tasks: tasks }
     }
 
     pub(crate) fn cut(&self) {
-        self.whole.store(false, Ordering::Relaxed);
+        self.intact.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn mend(&self) {
-        self.whole.store(true, Ordering::Relaxed);
+        self.intact.store(true, Ordering::Relaxed);
     }
 }
 
-async fn pass_on(listener: TcpListener, server: SocketAddr, whole: Arc<AtomicBool>) {
+async fn relay_connections(listener: TcpListener, server: SocketAddr, intact: Arc<AtomicBool>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((mut near, _)) = listener.accept().await else { continue };
-        let whole = whole.clone();
+        let intact = intact.clone();
         connections.spawn(async move {
-            if !whole.load(Ordering::Relaxed) {
+            if !intact.load(Ordering::Relaxed) {
                 return;
             }
             let Ok(mut far) = TcpStream::connect(server).await else { return };
             tokio::select! {
                 _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                () = cut(&whole) => {}
+                () = until_cut(&intact) => {}
             }
         });
     }
 }
 
-async fn cut(whole: &AtomicBool) {
-    while whole.load(Ordering::Relaxed) {
+async fn until_cut(intact: &AtomicBool) {
+    while intact.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::cli::{Exit, Failure};
 use crate::net::client::ClientEvent;
 use crate::net::client::link::Route;
-use crate::net::plaintext::{self, Ending};
+use crate::net::plaintext::{self, PlaintextEnding};
 use crate::puzzle::Puzzle;
 use anyhow::anyhow;
 use std::cell::Cell;
@@ -37,7 +37,7 @@ async fn until_over(
     let until = Instant::now() + route.retry_for;
     loop {
         match attempt(route, backend.clone(), console).await {
-            Ending::Finished { winner, client } => {
+            PlaintextEnding::Finished { winner, client } => {
                 console.clear();
                 console.log(&match winner {
                     Some(winner) if winner == client && client > 0 => "you won".into(),
@@ -46,24 +46,24 @@ async fn until_over(
                 });
                 return Ok(Exit::Done);
             }
-            Ending::Stopped => return Ok(Exit::Interrupted),
-            Ending::OtherProtocol(why) => {
+            PlaintextEnding::Stopped => return Ok(Exit::Interrupted),
+            PlaintextEnding::OtherProtocol(why) => {
                 let text = format!("{}: {why}", route.target);
                 return Err(Failure::new(Exit::Unreachable, anyhow!(text)));
             }
-            Ending::Unreachable(why) if Instant::now() >= until => {
+            PlaintextEnding::Unreachable(why) if Instant::now() >= until => {
                 let text = format!("the server is unreachable: {why}");
                 return Err(Failure::new(Exit::Unreachable, anyhow!(text)));
             }
-            Ending::Unreachable(_) => tokio::time::sleep(PAUSE).await,
+            PlaintextEnding::Unreachable(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
-async fn attempt(route: &Route, backend: Arc<dyn Backend>, console: &Console) -> Ending {
+async fn attempt(route: &Route, backend: Arc<dyn Backend>, console: &Console) -> PlaintextEnding {
     let addresses = match route.target.addresses(route.port).await {
         Ok(addresses) => addresses,
-        Err(why) => return Ending::Unreachable(why),
+        Err(why) => return PlaintextEnding::Unreachable(why),
     };
     let joined = Cell::new(false);
     let show = |client: u64, puzzle: &Puzzle, tested: u64| {

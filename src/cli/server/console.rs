@@ -104,6 +104,14 @@ impl Console {
                 "submitted",
                 json!({ "job": job.0, "what": what, "address": address }),
             ),
+            ServerEvent::Missed(events) => told(
+                format!(
+                    "{} passed unseen: this log could not keep up",
+                    text::plural(*events as usize, "event")
+                ),
+                "missed",
+                json!({ "events": events }),
+            ),
             ServerEvent::Lingering(jobs) => told(
                 format!("staying for {}: --once would end here", text::plural(*jobs, "other job")),
                 "lingering",
@@ -114,7 +122,7 @@ impl Console {
     }
 
     fn has_job(&self) -> bool {
-        self.service.with(|coordinator, _| coordinator.totals().active_jobs > 0)
+        self.service.read(|coordinator| coordinator.totals().active_jobs > 0)
     }
 
     fn job_ended(&self, job: JobId, end: JobEnd) -> Told {
@@ -132,7 +140,7 @@ impl Console {
 
     /// `client 3 (box)`, or the number alone of one that has gone.
     fn name_of(&self, client: u64) -> String {
-        let status = self.service.with(|coordinator, _| coordinator.client(ClientId(client)));
+        let status = self.service.read(|coordinator| coordinator.client(ClientId(client)));
         match status.filter(|status| !status.name.is_empty()) {
             Some(status) => format!("client {client} ({})", status.name),
             None => format!("client {client}"),
@@ -142,7 +150,7 @@ impl Console {
     /// Prints a solution when it is found; never dropped, whoever reads.
     fn solution(&self, job: JobId, solution: &Solution) {
         let Solution { seed, digest, client, .. } = solution;
-        let spec = self.service.with(|coordinator, _| coordinator.spec(job).cloned());
+        let spec = self.service.read(|coordinator| coordinator.spec(job).cloned());
         let Some(JobSpec::Md5Search(search)) = spec else { return };
         let check = text::check_line(search.puzzle(), seed);
         if self.format == Format::Json {
@@ -167,7 +175,7 @@ impl Console {
             return;
         }
         let main = self.service.main_job();
-        let status = self.service.with(|coordinator, _| coordinator.job(main?));
+        let status = self.service.read(|coordinator| coordinator.job(main?));
         let fields = json!({
             "program": "server",
             "interrupted": interrupted,

@@ -1,8 +1,8 @@
 //! Where the server listens.
 
-use super::ServerArgs;
+use super::args::ServerArgs;
 use crate::cli::{Exit, Failure};
-use crate::net::server::{bind, listen};
+use crate::net::listener::{bind, listen};
 use crate::net::{DEFAULT_PORT, team_port};
 use anyhow::anyhow;
 use std::io;

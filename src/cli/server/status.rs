@@ -64,7 +64,8 @@ pub(super) async fn refresh(console: Console, shown: Shown, verbose: bool, quit:
 impl Console {
     fn standing(&self, shown: Shown) {
         let main = self.service.main_job();
-        let standing = self.service.with(|coordinator, now| {
+        let now = self.service.now();
+        let standing = self.service.read(|coordinator| {
             let totals = coordinator.totals();
             Standing {
                 clients: totals.clients,
@@ -89,9 +90,10 @@ impl Console {
 
     /// Prints a line for each client that has something to do, under a header on a terminal.
     fn report(&self) {
-        let (clients, now) = self.service.with(|coordinator, now| {
-            (coordinator.clients_from(crate::coordinator::ClientId(0), REPORTED_CLIENTS), now)
-        });
+        let now = self.service.now();
+        let first = crate::coordinator::ClientId(0);
+        let clients =
+            self.service.read(|coordinator| coordinator.clients_from(first, REPORTED_CLIENTS));
         if self.format == Format::Plain {
             self.log(&header());
         }

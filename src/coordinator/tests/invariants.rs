@@ -95,7 +95,7 @@ struct World {
     clients: [Option<ClientId>; 4],
     requests: [u64; 4],
     sum: JobId,
-    /// Without it there is an end to what is free, and tails are cut.
+    /// Without it everything free is leased some day, and tails are cut.
     search: Option<JobId>,
     /// Every grant, with its holder and what was acknowledged.
     grants: Vec<(ClientId, Grant, u128)>,
@@ -259,7 +259,7 @@ impl World {
         self.send(client, Report { lease, epoch, job, span, outcome, last: true });
     }
 
-    /// What has been folded is the sum over exactly what is done.
+    /// Checks that what was folded is the sum over exactly what is done.
     fn check_sum(&self) {
         let done = self.coordinator.coverage(self.sum).unwrap().confirmed;
         assert_eq!(done, self.counted);
@@ -268,14 +268,15 @@ impl World {
         assert_eq!(result, JobResult::SumOfSquares(expected));
     }
 
-    /// The process ends here and another goes on from the facts, which give the same state.
+    /// Ends the process, as it were, and goes on with one that is restored from the facts; checks that
+    /// it has the same state.
     fn restart(&mut self) {
         self.coordinator = check_restored(&self.coordinator, &mut self.log);
         self.clients = [None; 4];
         self.grants.clear();
     }
 
-    /// Whatever has happened, two honest newcomers bring every job to its end.
+    /// Lets two honest newcomers bring every job to its end, whatever has happened.
     fn finish(&mut self) {
         let ids: Vec<ClientId> = [100, 101]
             .map(|session| self.coordinator.join(self.now, newcomer(session, 2000)).unwrap().client)
@@ -298,7 +299,7 @@ impl World {
     }
 }
 
-/// The one as many places back from the last.
+/// Returns the item so many places back from the last.
 fn pick<T>(from: &[T], index: usize) -> Option<&T> {
     from.iter().rev().nth(index % from.len().max(1))
 }

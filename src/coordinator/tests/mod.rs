@@ -7,9 +7,13 @@ mod hostile;
 mod invariants;
 mod jobs;
 mod leases;
+mod liars;
+mod pace;
 mod restore;
 mod sim;
+mod status;
 mod trust;
+mod turns;
 
 use super::*;
 use crate::jobs::{JobKind, JobSpec, Outcome, SearchOutcome, SumOfSquares, samples};
@@ -24,10 +28,10 @@ pub(super) fn sum(first: u128, last: u128) -> JobSpec {
     JobSpec::SumOfSquares(SumOfSquares::new(first, last).unwrap())
 }
 
-/// Leases that are searched in no time begin with so many units: enough for 2,048 shares.
+/// Units of a first lease: enough for 2,048 shares, and few enough to search in a test.
 pub(super) const FIRST: u128 = 4096;
 
-/// Lends to a single client, too.
+/// Returns a configuration in which a single client gets work.
 pub(super) fn config() -> Config {
     Config { min_clients: 1, first_units: FIRST, ..Config::default() }
 }
@@ -75,7 +79,7 @@ pub(super) fn lease(assignment: Assignment) -> Grant {
     lent(assignment).expect("a lease")
 }
 
-/// What an honest client finds in `span`.
+/// Returns the outcome of an honest client for `span`.
 pub(super) fn outcome(spec: &JobSpec, span: Span, share_bits: Option<u32>) -> Outcome {
     let JobSpec::Md5Search(search) = spec else {
         return Outcome::SumOfSquares(SumOfSquares::add_up(span));
@@ -95,19 +99,20 @@ pub(super) fn outcome(spec: &JobSpec, span: Span, share_bits: Option<u32>) -> Ou
     })
 }
 
-/// How a lease goes on.
+/// Returns the state of a lease that goes on.
 pub(super) fn held(grant: &Grant, done: u128, end: u128) -> LeaseState {
     let (lease, epoch, job) = (grant.lease, grant.epoch, grant.job);
     LeaseState::Held(Held { lease, epoch, job, done, end })
 }
 
-/// An honest report of `span`.
+/// Returns an honest report of `span`.
 pub(super) fn report(grant: &Grant, span: Span, last: bool) -> Report {
     let outcome = outcome(&grant.spec, span, grant.share_bits);
     Report { lease: grant.lease, epoch: grant.epoch, job: grant.job, span, outcome, last }
 }
 
-/// confirmed + claimed + leased + free = whole, and no unit in two of them; for every job.
+/// Checks for every job that confirmed + claimed + leased + free = whole, and that no unit is in two
+/// of them.
 pub(super) fn check_coverage(coordinator: &Coordinator) {
     for job in coordinator.jobs() {
         let coverage = coordinator.coverage(job.id).unwrap();

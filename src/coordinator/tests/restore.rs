@@ -1,9 +1,9 @@
-//! Facts give the same state, whatever happened.
+//! Restarts: the facts give the same state, whatever happened.
 
 use super::*;
 use crate::coordinator::facts::RestoreError;
 
-/// Config of a coordinator that keeps facts.
+/// Returns the configuration of a coordinator that keeps facts.
 pub(super) fn with_facts(config: Config) -> Config {
     Config { facts: true, ..config }
 }
@@ -12,7 +12,7 @@ pub(super) fn facts(coordinator: &mut Coordinator) -> Vec<Fact> {
     std::iter::from_fn(|| coordinator.poll_fact()).collect()
 }
 
-/// Facts as a store keeps and reads them.
+/// Returns facts as a store writes and reads them.
 fn stored(facts: &[Fact]) -> Vec<Fact> {
     let text = serde_json::to_string(facts).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -24,13 +24,13 @@ fn restored(before: &Coordinator, facts: &[Fact]) -> Coordinator {
     Coordinator::restore(before.config().clone(), key, stored(facts)).unwrap()
 }
 
-/// A snapshot as text, without the ends of `jobs`.
+/// Returns a snapshot as text, without the ends of `jobs`.
 fn snapshot_but_ends_of(coordinator: &Coordinator, jobs: &[JobId]) -> Vec<String> {
     let ends = |fact: &Fact| matches!(fact, Fact::Ended { job, .. } if jobs.contains(job));
     let mut facts = coordinator.snapshot();
     facts.retain(|fact| !ends(fact));
     for fact in &mut facts {
-        // That an accused client was heard of again is no fact.
+        // There is no fact of an accused client that is heard of again.
         if let Fact::Accused(accused) = fact {
             accused.at = Duration::ZERO;
         }
@@ -38,7 +38,8 @@ fn snapshot_but_ends_of(coordinator: &Coordinator, jobs: &[JobId]) -> Vec<String
     facts.iter().map(|fact| serde_json::to_string(fact).unwrap()).collect()
 }
 
-/// The state after a restart is that before, but for what no fact tells. The log goes on.
+/// Restarts from a log and from a snapshot; checks that the state is the same but for what no fact
+/// tells. Returns the coordinator that goes on with the log.
 pub(super) fn check_restored(before: &Coordinator, log: &mut Vec<Fact>) -> Coordinator {
     let mut after = restored(before, log);
     check_coverage(&after);
@@ -89,7 +90,7 @@ fn check_jobs(before: &Coordinator, after: &Coordinator, ended: &[JobId]) {
     }
 }
 
-/// Numbers of clients and epochs go on after those of `before`.
+/// Checks that numbers of clients and epochs go on after those of `before`.
 fn check_numbers(before: &Coordinator, after: &mut Coordinator) {
     assert!(after.tables.clients.last() >= before.tables.clients.last());
     assert!(after.leases.last_epoch() >= before.leases.last_epoch());
@@ -149,7 +150,7 @@ fn ended_jobs_are_forgotten_in_the_same_order_after_a_restart() {
     for key in 0..480u128 {
         let submitter = submitters[key as usize % 4];
         coordinator.submit_as(SECOND, submitter, key, sum(0, key), 1).unwrap();
-        // Not in the order in which they came.
+        // They do not end in the order in which they came.
         if key % 2 == 1 {
             coordinator.cancel(SECOND, JobId(key as u64 + 1));
             coordinator.cancel(SECOND, JobId(key as u64));
@@ -187,7 +188,7 @@ fn a_banned_client_is_banned_after_a_restart_and_forgotten_in_time() {
     assert_eq!(after.join(SECOND, newcomer(1, 0)), Err(Refusal::Banned(reason)));
     let joined = after.join(SECOND, newcomer(2, 0)).unwrap();
     assert!(!joined.resumed && joined.client > pardoned, "numbers are not used twice");
-    // Pardoned now, it is the same client and may work.
+    // A client that is pardoned now is the same one and may work.
     after.submit(SECOND, 1, search(40, 1), 1).unwrap();
     log.extend(facts(&mut after));
     let mut twin = check_restored(&after, &mut log);
@@ -206,7 +207,7 @@ fn solutions_and_their_finders_outlive_a_restart() {
     let clients = [1, 2, 3]
         .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client);
     let mut log = Vec::new();
-    // The last one in the order of the space is not the last one found.
+    // The newest solution is not the last one in the order of the space.
     for (client, seed) in clients.iter().zip(["0x5", "9", "7"]) {
         coordinator.claim_seed(SECOND, *client, job, seed).unwrap();
         log.extend(facts(&mut coordinator));
@@ -215,7 +216,7 @@ fn solutions_and_their_finders_outlive_a_restart() {
     coordinator.claim_seed(SECOND, clients[1], job, "1").unwrap();
     log.extend(facts(&mut coordinator));
     let end = JobEnd::Finished { winner: Some(clients[1]) };
-    // A crash before the end was stored: the solutions tell how it ended.
+    // The server crashed before it stored the end: the solutions tell how the job ended.
     log.retain(|fact| !matches!(fact, Fact::Ended { .. }));
     let after = restored(&coordinator, &log);
     assert_eq!(after.job(job).unwrap().state, JobState::Ended(end));

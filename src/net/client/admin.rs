@@ -3,7 +3,7 @@
 use super::link::{Link, LinkError, Route, Status};
 use super::worker::describe;
 use crate::jobs::JobSpec;
-use crate::net::random_key;
+use crate::net::random;
 use crate::proto::{
     self, Answer, BanLine, Call, ClientLine, JobLine, MAX_DATAGRAM, Party, RefusalReason, Refused,
     State, Submit, Work,
@@ -70,7 +70,7 @@ impl Admin {
     /// # Errors
     /// The server rejects it or is unreachable.
     pub async fn submit(&self, work: Work, priority: u32) -> Result<(u64, u64), AdminError> {
-        let call = Call::Submit(Submit { key: random_key(), work, priority });
+        let call = Call::Submit(Submit { key: random::key(), work, priority });
         match self.call(call).await? {
             Answer::Submitted { job, server } => Ok((job, server)),
             _ => Err(confused()),

@@ -7,7 +7,7 @@ use super::link::{Link, LinkError};
 use crate::backend::{Backend, BackendError};
 use crate::jobs::JobSpec;
 use crate::lease::{Grant, Held, LeaseState, Verdict};
-use crate::net::PROGRESS;
+use crate::net::limits::PROGRESS;
 use crate::proto::{Answer, Call, Progress};
 use crate::span::Span;
 use crate::worker::{self, Run};

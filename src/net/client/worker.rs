@@ -8,7 +8,8 @@ use super::link::{Link, LinkError, Route, Status};
 use crate::backend::{Backend, BackendError};
 use crate::jobs::{JobKind, JobSpec};
 use crate::lease::{Epoch, Grant, JobId, LeaseId};
-use crate::net::{FIRST_PAUSE, random_key};
+use crate::net::limits::FIRST_PAUSE;
+use crate::net::random;
 use crate::proto::{
     self, Answer, Call, Hello, NEWEST_VERSION, Notification, OLDEST_VERSION, Over, RefusalReason,
     Refused, Work,
@@ -84,7 +85,7 @@ pub async fn run(
     let hello = Hello {
         oldest_version: OLDEST_VERSION,
         newest_version: NEWEST_VERSION,
-        key: random_key(),
+        key: random::key(),
         name: proto::cleaned(&config.name, proto::MAX_NAME),
         backend: proto::cleaned(&backend.describe(), proto::MAX_NAME),
         threads: config.threads,

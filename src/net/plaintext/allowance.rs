@@ -1,8 +1,9 @@
-//! How much of something may happen: an amount that is used up and comes back with time.
+//! A token bucket: an amount that is used up and comes back with time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// A token bucket.
+/// See the [module](self).
 pub(super) struct Allowance {
     most: f64,
     per_second: f64,
@@ -17,7 +18,7 @@ impl Allowance {
         Self { most, per_second: per_second.into(), left: most, at: now }
     }
 
-    /// Uses `amount`, if there is as much.
+    /// Takes `amount`; returns false, and takes nothing, if that much is not left.
     pub(super) fn take(&mut self, amount: usize, now: Instant) -> bool {
         let time = now.checked_duration_since(self.at).unwrap_or(Duration::ZERO);
         self.left = (self.left + self.per_second * time.as_secs_f64()).min(self.most);
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_used_comes_back_but_is_never_more_than_the_most() {
+    fn tokens_come_back_with_time_up_to_the_size_of_the_bucket() {
         let begin = Instant::now();
         let mut allowance = Allowance::new(100, 10, begin);
         assert!(allowance.take(100, begin) && !allowance.take(1, begin));
@@ -43,6 +44,6 @@ mod tests {
         assert!(!allowance.take(31, later) && allowance.take(30, later));
         let much_later = begin + Duration::from_secs(1000);
         assert!(!allowance.take(101, much_later) && allowance.take(100, much_later));
-        assert!(!allowance.take(1, begin), "time that runs backwards gives nothing");
+        assert!(!allowance.take(1, begin), "time that runs backwards adds nothing");
     }
 }

@@ -1,60 +1,57 @@
-//! The client's side, over TCP or UDP.
+//! The client, over TCP or UDP.
 
-use super::{MAX_LINE, Problem, SEGMENT_TIME, stop_in};
+use super::problem::{Problem, stop_in};
 use crate::backend::{Backend, Control};
 use crate::net::client::link::Transport;
-use crate::net::{CONNECT_TIME, sockets};
-use crate::puzzle::{Digest, MAX_SEED_CHARACTERS, MAX_STRING_DIGITS, Puzzle};
+use crate::net::limits::{CLAIM_POLL, CONNECT_TIME, MAX_LINE, MAX_PROBLEM, SEGMENT_TIME, SPEAK};
+use crate::net::sockets;
+use crate::puzzle::{Digest, MAX_SEED_CHARACTERS, Puzzle};
 use crate::seeds::{Layout, SeedSpace};
 use crate::span::Span;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-/// How often a client says how far it is. The old server waits for it.
-const SPEAK: Duration = Duration::from_millis(500);
-
 /// Characters of a stranger's words that an error quotes.
 const LONGEST_QUOTE: usize = 60;
 
-/// How an old server's search ended.
+/// The reason why a plain-text client has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The server said so: this client was the winner, or another.
+pub enum PlaintextEnding {
+    /// The server said stop.
     Finished {
-        /// Whose seed it was.
+        /// The client that found the seed, if the server named it.
         winner: Option<u64>,
-        /// This client's id.
+        /// The id of this client.
         client: u64,
     },
-    /// Nothing listens there, or the network failed.
+    /// There was no server, or the network failed; the reason, for people.
     Unreachable(String),
-    /// Something listens there that does not speak this protocol.
+    /// The server does not speak this protocol; the reason, for people.
     OtherProtocol(String),
-    /// Someone asked this client to stop.
+    /// It was told to stop.
     Stopped,
 }
 
-/// Runs against a server that speaks the plain-text protocol. `show` is told the client's id and
-/// the problem, and then what has been tested.
+/// Searches for a server that speaks the plain-text protocol. Calls `show` with the client's id, the
+/// problem, and the number of seeds tested so far.
 pub async fn run(
     addresses: &[SocketAddr],
     transport: Transport,
     backend: Arc<dyn Backend>,
     shutdown: impl Future<Output = ()>,
     show: impl Fn(u64, &Puzzle, u64),
-) -> Ending {
+) -> PlaintextEnding {
     tokio::pin!(shutdown);
     tokio::select! {
         ending = converse(addresses, transport, backend, show) => {
-            ending.unwrap_or_else(|error| Ending::Unreachable(error.to_string()))
+            ending.unwrap_or_else(|error| PlaintextEnding::Unreachable(error.to_string()))
         }
-        () = &mut shutdown => Ending::Stopped,
+        () = &mut shutdown => PlaintextEnding::Stopped,
     }
 }
 
@@ -63,14 +60,17 @@ async fn converse(
     transport: Transport,
     backend: Arc<dyn Backend>,
     show: impl Fn(u64, &Puzzle, u64),
-) -> io::Result<Ending> {
+) -> io::Result<PlaintextEnding> {
     let mut wire = Wire::connect(addresses, transport).await?;
     let segment = wire.problem().await?;
-    // Where the search was over at once, the stop stands right behind the problem, or alone.
+    // If the search is over already, the stop follows the problem directly, or is all there is.
     let (problem, stop) = segment.split_at(segment.find("stop,").unwrap_or(segment.len()));
     let parsed = Problem::parse(problem);
     if let Some(winner) = stop_in(stop) {
-        return Ok(Ending::Finished { winner, client: parsed.map_or(0, |(client, _)| client) });
+        return Ok(PlaintextEnding::Finished {
+            winner,
+            client: parsed.map_or(0, |(client, _)| client),
+        });
     }
     let Some((client, puzzle)) = parsed else {
         return Ok(other_protocol(&segment));
@@ -78,21 +78,21 @@ async fn converse(
     show(client, &puzzle, 0);
     let space = SeedSpace::new(&puzzle, Layout::Counting).map_err(io::Error::other)?;
     let space = Arc::new(space);
-    // The old server divides nothing: who starts at a place of its own does not do what others do.
+    // The server divides nothing: each client starts at a place of its own.
     let span = Span::new(u128::from(client) << 48, u128::MAX);
     let control = Arc::new(Control::new(space, span, puzzle.difficulty().bits(), 1));
     let searching = control.clone();
     let search = tokio::task::spawn_blocking(move || backend.search(&searching));
     let ending = exchange(&mut wire, &control, client, &puzzle, show).await;
     control.stop();
-    // The search ends within milliseconds, and its failure with it.
+    // The search ends within milliseconds. Its failure matters no more.
     let _ = search.await;
     ending
 }
 
-/// Says why what came is no problem of this protocol.
-fn other_protocol(segment: &str) -> Ending {
-    Ending::OtherProtocol(if segment.is_empty() {
+/// Says why the first segment is no problem of this protocol.
+fn other_protocol(segment: &str) -> PlaintextEnding {
+    PlaintextEnding::OtherProtocol(if segment.is_empty() {
         "the server hung up without a word: it was stopped, or it was not started with --classic"
             .into()
     } else {
@@ -101,7 +101,7 @@ fn other_protocol(segment: &str) -> Ending {
     })
 }
 
-/// What carries the lines.
+/// Carries the lines.
 enum Wire {
     Tcp(TcpStream),
     /// A socket for each address of the server, until one of them has answered.
@@ -132,11 +132,11 @@ impl Wire {
         if sockets.is_empty() { Err(problem) } else { Ok(Self::Udp(sockets)) }
     }
 
-    /// What the server says first.
+    /// Waits for the problem, which is all that a server sends first.
     async fn problem(&mut self) -> io::Result<String> {
         match self {
             Self::Tcp(stream) => read_segment(stream).await,
-            // A server that waits for more clients is as silent as one that is not there.
+            // A server that waits for more clients is as silent as one that does not exist.
             Self::Udp(sockets) => loop {
                 if let Ok(answered) = timeout(SPEAK, first_answer(sockets)).await {
                     match answered {
@@ -152,7 +152,7 @@ impl Wire {
         }
     }
 
-    /// Appends what comes to `heard`, which over UDP is one datagram. Whether anything can follow.
+    /// Appends what arrives to `heard`; over UDP, replaces it. Returns false if nothing can follow.
     async fn hear(&mut self, heard: &mut Vec<u8>) -> io::Result<bool> {
         let mut buffer = [0; MAX_LINE];
         let length = match self {
@@ -175,18 +175,18 @@ impl Wire {
         }
     }
 
-    /// Whether what is said may be lost.
+    /// Returns true if lines may be lost on the way.
     fn is_lossy(&self) -> bool {
         matches!(self, Self::Udp(_))
     }
 }
 
-/// Lets all of them know of this client; what the first one that answers says, and its place.
+/// Sends a line on every socket; returns the first answer and the index of its socket.
 async fn first_answer(sockets: &[UdpSocket]) -> (usize, io::Result<String>) {
     let asking = sockets.iter().map(|socket| {
         Box::pin(async move {
-            let mut buffer = vec![0; MAX_STRING_DIGITS + 64];
-            // A line that any server of this kind reads, and from which it knows the client.
+            let mut buffer = vec![0; MAX_PROBLEM];
+            // Any server of this kind accepts this line, and learns the address from it.
             socket.send(progress(0).as_bytes()).await?;
             let length = socket.recv(&mut buffer).await?;
             Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
@@ -196,12 +196,12 @@ async fn first_answer(sockets: &[UdpSocket]) -> (usize, io::Result<String>) {
     (place, answer)
 }
 
-/// All that belongs to one segment of the server.
+/// Reads one segment: nothing marks its end but a pause.
 async fn read_segment(stream: &mut TcpStream) -> io::Result<String> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 1024];
     let mut read = stream.read(&mut buffer).await?;
-    while read > 0 && bytes.len() < MAX_STRING_DIGITS + 64 {
+    while read > 0 && bytes.len() < MAX_PROBLEM {
         bytes.extend_from_slice(&buffer[..read]);
         read = match timeout(SEGMENT_TIME, stream.read(&mut buffer)).await {
             Ok(more) => more?,
@@ -211,14 +211,14 @@ async fn read_segment(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Says how far the search is, and what it has found, until the server says stop.
+/// Sends progress and the first solution until the server says stop.
 async fn exchange(
     wire: &mut Wire,
     control: &Control,
     client: u64,
     puzzle: &Puzzle,
     show: impl Fn(u64, &Puzzle, u64),
-) -> io::Result<Ending> {
+) -> io::Result<PlaintextEnding> {
     let mut speak = tokio::time::interval(SPEAK);
     let mut heard = Vec::new();
     let mut claimed = false;
@@ -228,15 +228,15 @@ async fn exchange(
             goes_on = wire.hear(&mut heard) => {
                 let goes_on = goes_on?;
                 if let Some(winner) = stop_in(&String::from_utf8_lossy(&heard)) {
-                    return Ok(Ending::Finished { winner, client });
+                    return Ok(PlaintextEnding::Finished { winner, client });
                 }
                 if !goes_on {
-                    return Ok(Ending::Finished { winner: None, client });
+                    return Ok(PlaintextEnding::Finished { winner: None, client });
                 }
             }
             _ = speak.tick() => {
                 let tested = control.tested();
-                // A claim that was lost is made again.
+                // A claim that may be lost is repeated.
                 match claim_of(control).filter(|_| claimed && wire.is_lossy()) {
                     Some(claim) => wire.say(&claim).await?,
                     None => wire.say(&progress(tested - told)).await?,
@@ -244,7 +244,7 @@ async fn exchange(
                 told = tested;
                 show(client, puzzle, tested);
             }
-            () = tokio::time::sleep(Duration::from_millis(10)), if !claimed => {
+            () = tokio::time::sleep(CLAIM_POLL), if !claimed => {
                 if let Some(claim) = claim_of(control) {
                     claimed = true;
                     wire.say(&claim).await?;
@@ -258,7 +258,7 @@ fn progress(hashes: u64) -> String {
     format!("Computed {hashes} hashes\n")
 }
 
-/// `ok,SEED,DIGEST` for the first solution there is.
+/// Returns `ok,SEED,DIGEST` for the first solution, if there is one.
 fn claim_of(control: &Control) -> Option<String> {
     let hit = control.hits().first().copied()?;
     let seed = control.space().seed(hit.nonce)?;

@@ -1,20 +1,18 @@
-//! Who the operator of the server has banned. The server itself bans no address, see
+//! Bans by the operator of the server. The server itself bans no address, see
 //! [`suspicion`](super::suspicion).
 
 use super::networks::network;
+use crate::net::limits::MAX_BANS;
 use crate::proto::{BanLine, Party};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Most bans at once. A list is looked through at every hello; a thousand take microseconds.
-const MOST: usize = 1_000;
-
-/// There are [`MOST`] bans.
+/// There are [`MAX_BANS`] bans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there are {MOST} bans, as many as the server takes: lift one first")]
+#[error("there are {MAX_BANS} bans, as many as the server takes: lift one first")]
 pub(super) struct TooMany;
 
-/// Who is banned, as it is known again.
+/// A banned network or client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Banned {
     /// All of a network.
@@ -33,7 +31,7 @@ impl Banned {
 }
 
 struct Ban {
-    /// Where the pages of the list begin.
+    /// Orders the list: pages begin at a number.
     number: u32,
     who: Banned,
     since: Duration,
@@ -56,7 +54,7 @@ impl Bans {
         if self.list.iter().any(|ban| ban.who.party() == who.party()) {
             return Ok(());
         }
-        if self.list.len() >= MOST {
+        if self.list.len() >= MAX_BANS {
             return Err(TooMany);
         }
         self.last += 1;
@@ -75,7 +73,7 @@ impl Bans {
         self.list.len() < before
     }
 
-    /// Whether someone at `address`, with this `key` if it says hello, is turned away. Counts it.
+    /// Returns true if a sender at `address`, with this `key` if it says hello, is banned, and counts it.
     pub(super) fn turn_away(&mut self, address: IpAddr, key: Option<u128>) -> bool {
         let address = network(address);
         let mut matching = self.list.iter_mut().filter(|ban| match ban.who {
@@ -88,12 +86,12 @@ impl Bans {
         found
     }
 
-    /// Whether a client is banned, not only its address.
+    /// Returns true if the client itself is banned, not only its address.
     pub(super) fn holds_client(&self, number: u64) -> bool {
         self.list.iter().any(|ban| ban.who.party() == Party::Client(number))
     }
 
-    /// At most `most` bans with their numbers, from number `from` on.
+    /// Returns at most `most` bans with their numbers, from number `from` on.
     pub(super) fn page(&self, from: u32, most: usize, now: Duration) -> Vec<(u32, BanLine)> {
         let bans = self.list.iter().filter(|ban| ban.number >= from).take(most);
         let line = |ban: &Ban| BanLine {
@@ -114,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_and_clients_are_turned_away_and_counted_until_it_is_lifted() {
+    fn banned_networks_and_clients_are_refused_and_counted_until_the_ban_is_lifted() {
         let mut bans = Bans::default();
         let [bad, good]: [IpAddr; 2] =
             ["2001:db8::1", "2001:db8:1::1"].map(|text| text.parse().unwrap());
@@ -140,11 +138,11 @@ mod tests {
     #[test]
     fn the_list_is_bounded() {
         let mut bans = Bans::default();
-        for n in 0..MOST as u32 {
+        for n in 0..MAX_BANS as u32 {
             bans.add(Banned::Network(IpAddr::V4(n.into())), Duration::ZERO).unwrap();
         }
         assert_eq!(bans.add(network_of("192.0.2.1"), Duration::ZERO), Err(TooMany));
-        assert_eq!(bans.add(network_of("0.0.0.1"), Duration::ZERO), Ok(()), "it is there");
+        assert_eq!(bans.add(network_of("0.0.0.1"), Duration::ZERO), Ok(()), "already banned");
         assert!(bans.lift(Party::Address("0.0.0.1".parse().unwrap())));
         assert_eq!(bans.add(network_of("192.0.2.1"), Duration::ZERO), Ok(()));
         assert!(TooMany.to_string().contains("1000"));

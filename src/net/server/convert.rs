@@ -1,4 +1,4 @@
-//! The coordinator's words in the protocol's, and back.
+//! Turns requests into calls of the coordinator, and its results into answers.
 
 use crate::coordinator::{Coordinator, Refusal, Report, Submitter};
 use crate::jobs::JobSpec;
@@ -6,7 +6,7 @@ use crate::lease::{ClientId, Epoch, Held, JobEnd, JobId, LeaseId, LeaseState, Ve
 use crate::proto::{self, Answer, MAX_PART_DIGITS, Progress, RefusalReason, Work, refused};
 use std::time::Duration;
 
-/// A job's description from digit `offset` of its string on.
+/// Describes a job, from digit `offset` of its string on.
 pub(super) fn describe(coordinator: &Coordinator, job: JobId, offset: usize) -> Answer {
     let Some(spec) = coordinator.spec(job) else {
         return refused(RefusalReason::Unknown, &format!("there is no job {job}"));
@@ -36,7 +36,7 @@ pub(super) fn report(
 ) -> Answer {
     let job = progress.job;
     let Some(kind) = coordinator.spec(job).map(JobSpec::kind) else {
-        // Forgotten long ago, or never there: whatever the lease was, it is over.
+        // The job was forgotten long ago, or never existed: the lease is over in any case.
         return Answer::Verdict(Verdict {
             counted: 0,
             lease: LeaseState::Over,
@@ -59,12 +59,14 @@ pub(super) fn report(
     }
 }
 
-pub(super) fn lost(lease: LeaseId, epoch: Epoch) -> Held {
+/// Names a lease that was revoked.
+pub(super) fn revoked(lease: LeaseId, epoch: Epoch) -> Held {
     Held { lease, epoch, job: JobId(0), done: 0, end: 0 }
 }
 
+/// Names a lease that was trimmed, and its new end.
 pub(super) fn trimmed(lease: LeaseId, epoch: Epoch, end: u128) -> Held {
-    Held { end, ..lost(lease, epoch) }
+    Held { end, ..revoked(lease, epoch) }
 }
 
 pub(super) fn refusal(refusal: Refusal) -> Answer {
@@ -77,7 +79,7 @@ pub(super) fn refusal(refusal: Refusal) -> Answer {
     refused(reason, &refusal.to_string())
 }
 
-/// The end of a job, for those who worked on it.
+/// Returns the end of a job as its clients are told of it.
 pub(super) fn over(coordinator: &Coordinator, job: JobId, end: JobEnd) -> proto::Over {
     proto::Over {
         job: job.0,

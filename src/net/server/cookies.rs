@@ -1,22 +1,20 @@
-//! Proofs of address over UDP, of which the server need not remember any.
+//! Cookies: proofs of address over UDP that cost the server no memory.
 //!
 //! A cookie is a MAC, SipHash-2-4 with 128 bits, of an address and a period of time under a key that
-//! only this server has. SipHash is made for short input and needs nothing else; a forger has to guess
-//! all 128 bits, and the comparison takes as long for a near miss as for any other.
+//! only this server has. SipHash is made for short input. A forger has to guess all 128 bits, and the
+//! comparison takes constant time.
 
-use crate::net::random_bytes;
+use crate::net::limits::COOKIE_PERIOD;
+use crate::net::random;
 use siphasher::sip128::SipHasher24;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, SocketAddr};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
-/// A cookie is good for one to two of these: a stolen one is soon worthless.
-const PERIOD: Duration = Duration::from_secs(120);
-
-/// What is signed: 16 bytes of address, two of port, eight of time.
+/// Bytes under the MAC: 16 of address, two of port, eight of time.
 const SIGNED: usize = 26;
 
-/// The key of a server's cookies.
+/// Makes and checks the cookies of a server.
 pub(super) struct Cookies {
     mac: SipHasher24,
     began: Instant,
@@ -24,18 +22,18 @@ pub(super) struct Cookies {
 
 impl Cookies {
     /// Draws a new key.
-    pub(super) fn new() -> Self {
-        Self { mac: SipHasher24::new_with_key(&random_bytes()), began: Instant::now() }
+    pub(super) fn new(now: Instant) -> Self {
+        Self { mac: SipHasher24::new_with_key(&random::key()), began: now }
     }
 
     /// Returns a cookie for `address`.
-    pub(super) fn bake(&self, address: SocketAddr) -> [u8; 16] {
-        self.of(address, self.period())
+    pub(super) fn bake(&self, address: SocketAddr, now: Instant) -> [u8; 16] {
+        self.of(address, self.period(now))
     }
 
-    /// Returns whether `cookie` was baked for `address`, not long ago.
-    pub(super) fn is_good(&self, cookie: &[u8], address: SocketAddr) -> bool {
-        let period = self.period();
+    /// Returns true if `cookie` was made for `address` in this period or the one before.
+    pub(super) fn is_valid(&self, cookie: &[u8], address: SocketAddr, now: Instant) -> bool {
+        let period = self.period(now);
         let now = self.of(address, period).ct_eq(cookie);
         let before = self.of(address, period.wrapping_sub(1)).ct_eq(cookie);
         (now | before).into()
@@ -43,8 +41,8 @@ impl Cookies {
 
     fn of(&self, address: SocketAddr, period: u64) -> [u8; 16] {
         let ip = match address.ip() {
-            std::net::IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            std::net::IpAddr::V6(ip) => ip,
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
         };
         let mut signed = [0; SIGNED];
         signed[..16].copy_from_slice(&ip.octets());
@@ -53,32 +51,51 @@ impl Cookies {
         self.mac.hash(&signed).as_bytes()
     }
 
-    fn period(&self) -> u64 {
-        self.began.elapsed().as_secs() / PERIOD.as_secs()
+    fn period(&self, now: Instant) -> u64 {
+        now.duration_since(self.began).as_secs() / COOKIE_PERIOD.as_secs()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
-    fn a_cookie_is_good_for_its_address_and_server_only() {
-        let (ours, other) = (Cookies::new(), Cookies::new());
+    fn a_cookie_is_valid_for_its_address_and_server_only() {
+        let now = Instant::now();
+        let (ours, other) = (Cookies::new(now), Cookies::new(now));
         let here: SocketAddr = "127.0.0.1:5".parse().unwrap();
-        let there: SocketAddr = "127.0.0.1:6".parse().unwrap();
-        let cookie = ours.bake(here);
-        assert!(ours.is_good(&cookie, here));
-        assert!(!ours.is_good(&cookie, there));
-        assert!(!ours.is_good(&cookie, "[::1]:5".parse().unwrap()));
-        assert!(!other.is_good(&cookie, here));
-        assert!(!ours.is_good(&[], here) && !ours.is_good(&cookie[..15], here));
-        assert!(ours.is_good(&ours.of(here, u64::MAX), here), "of the period before");
-        assert!(!ours.is_good(&ours.of(here, 5), here));
+        let cookie = ours.bake(here, now);
+        assert!(ours.is_valid(&cookie, here, now));
+        for there in ["127.0.0.1:6", "127.0.0.2:5", "[::1]:5"] {
+            assert!(!ours.is_valid(&cookie, there.parse().unwrap(), now), "{there}");
+        }
+        assert!(!other.is_valid(&cookie, here, now));
+        assert!(!ours.is_valid(&[], here, now) && !ours.is_valid(&cookie[..15], here, now));
         for bit in 0..128 {
             let mut near = cookie;
             near[bit / 8] ^= 1 << (bit % 8);
-            assert!(!ours.is_good(&near, here), "bit {bit}");
+            assert!(!ours.is_valid(&near, here, now), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_cookie_is_valid_for_one_to_two_periods() {
+        let began = Instant::now();
+        let cookies = Cookies::new(began);
+        let here: SocketAddr = "127.0.0.1:5".parse().unwrap();
+        let second = Duration::from_secs(1);
+        for made in [Duration::ZERO, COOKIE_PERIOD - second, COOKIE_PERIOD] {
+            let cookie = cookies.bake(here, began + made);
+            let periods_begun = made.as_secs() / COOKIE_PERIOD.as_secs();
+            let end = COOKIE_PERIOD * (periods_begun as u32 + 2);
+            assert!(cookies.is_valid(&cookie, here, began + end - second), "made at {made:?}");
+            assert!(!cookies.is_valid(&cookie, here, began + end), "made at {made:?}");
+        }
+        let early = cookies.bake(here, began);
+        let late = cookies.bake(here, began + COOKIE_PERIOD);
+        assert_ne!(early, late);
+        assert!(!cookies.is_valid(&late, here, began), "no cookie comes from the future");
     }
 }

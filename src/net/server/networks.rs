@@ -1,9 +1,9 @@
-//! Whose an address is, as far as an address tells.
+//! Owners of addresses, as far as an address tells.
 
 use crate::coordinator::Submitter;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// What one owner has: an IPv4 address, or the 2^64 addresses of an IPv6 network.
+/// Returns the network that one owner has: an IPv4 address, or the 2^64 addresses of an IPv6 subnet.
 pub(in crate::net) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -11,12 +11,12 @@ pub(in crate::net) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether it is someone on this machine.
+/// Returns true for addresses of this machine.
 pub(in crate::net) fn is_here(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Whose the jobs are that come from `address`.
+/// Returns the submitter to whom jobs from `address` belong.
 pub(in crate::net) fn submitter(address: IpAddr) -> Submitter {
     if is_here(address) { Submitter::Here } else { Submitter::Network(network(address)) }
 }
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_ipv6_network_are_one() {
+    fn addresses_of_one_ipv6_subnet_have_one_owner() {
         let [one, two] = ["2001:db8::1", "2001:db8::ffff:2"].map(|text| network(address(text)));
         assert_eq!(one, two);
         assert_ne!(one, network(address("2001:db8:0:1::1")));

@@ -1,30 +1,22 @@
-//! Jobs, clients and bans as lines of lists, a page at a time.
+//! Answers that list jobs, clients and bans, a page at a time.
 
 use super::bans::Bans;
 use crate::coordinator::{
     ClientId, ClientStatus, Coordinator, JobEnd, JobId, JobState, JobStatus, Standing,
 };
+use crate::net::limits::{LINES_PER_DATAGRAM, LINES_PER_FRAME, LISTED_SEEDS};
 use crate::proto::{
     Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, RefusalReason, State, cleaned,
     refused,
 };
 use std::time::Duration;
 
-/// Lines of a page that fit a datagram at their largest, with a notice beside them.
-const LINES_PER_DATAGRAM: usize = 2;
-
-/// Lines of a page that fit a frame at their largest.
-const LINES_PER_FRAME: usize = 100;
-
-/// Seeds that a line of a list names; who asks for one job gets as many as fit.
-const LISTED_SEEDS: usize = 4;
-
-/// Lines of a page; `roomy` where it travels in a frame.
+/// Returns the lines of a page; more where it travels in a frame (`roomy`).
 fn per_page(roomy: bool) -> usize {
     if roomy { LINES_PER_FRAME } else { LINES_PER_DATAGRAM }
 }
 
-/// From the job with number `offset` on; numbers are what tells pages apart, since jobs come and go.
+/// Lists jobs from number `offset` on. Pages go by number, since jobs come and go between two.
 pub(super) fn jobs(coordinator: &Coordinator, offset: u32, roomy: bool) -> Answer {
     let most = per_page(roomy);
     let mut page = coordinator.jobs_from(JobId(offset.into()), most + 1);
@@ -33,6 +25,7 @@ pub(super) fn jobs(coordinator: &Coordinator, offset: u32, roomy: bool) -> Answe
     Answer::Jobs(page.iter().map(line).collect(), next)
 }
 
+/// Describes one job, with as many seeds from number `offset` on as fit.
 pub(super) fn job(coordinator: &Coordinator, job: JobId, offset: u32) -> Answer {
     match coordinator.job(job) {
         Some(status) => {
@@ -42,7 +35,7 @@ pub(super) fn job(coordinator: &Coordinator, job: JobId, offset: u32) -> Answer 
     }
 }
 
-/// From the client with number `offset` on.
+/// Lists clients from number `offset` on.
 pub(super) fn clients(
     coordinator: &Coordinator,
     offset: u32,
@@ -55,7 +48,7 @@ pub(super) fn clients(
     Answer::Clients(page.iter().map(|status| client_line(status, now)).collect(), next)
 }
 
-/// From the ban with number `offset` on.
+/// Lists bans from number `offset` on.
 pub(super) fn bans(bans: &Bans, offset: u32, roomy: bool, now: Duration) -> Answer {
     let most = per_page(roomy);
     let mut page = bans.page(offset, most + 1, now);
@@ -63,15 +56,15 @@ pub(super) fn bans(bans: &Bans, offset: u32, roomy: bool, now: Duration) -> Answ
     Answer::Bans(page.into_iter().map(|(_, line)| line).collect(), next)
 }
 
-/// Cuts a page to `most` lines; the number at which the next one begins (0: nowhere).
+/// Cuts a page to `most` lines; returns the number at which the next one begins, 0 if there is none.
 fn next<T>(most: usize, page: &mut Vec<T>, number: impl Fn(&T) -> u64) -> u32 {
     let next = page.get(most).map_or(0, number);
     page.truncate(most);
-    // Beyond four billion clients the list ends.
+    // The list ends after four billion clients.
     u32::try_from(next).unwrap_or(0)
 }
 
-/// A line with `most` seeds from `offset` on.
+/// Describes a job, with at most `most` seeds from number `offset` on.
 fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: usize) -> JobLine {
     let state = match status.ended {
         Some((_, JobEnd::Finished { .. })) => State::Finished,
@@ -101,8 +94,8 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: 
     }
 }
 
-/// Returns what has come of a job: its seeds from `offset` on, as many as fit and at most `most`, or
-/// else its complete result. Seeds that are not sent are not spelled.
+/// Returns the result of a job: the seeds from number `offset` on, as many as fit and at most
+/// `most`, or else its complete result. Only seeds that are sent are computed.
 fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: usize) -> String {
     if !status.spec.has_solutions() {
         let complete = status.ended.is_some() && status.free == 0;
@@ -122,14 +115,6 @@ fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: us
 }
 
 fn client_line(status: &ClientStatus, now: Duration) -> ClientLine {
-    let silent = if status.is_silent(now) { ", silent" } else { "" };
-    let standing = match status.standing {
-        Standing::Good if status.suspect => "good, suspect address".to_owned(),
-        Standing::Good => "good".to_owned(),
-        Standing::Distrusted(reason) => format!("distrusted: {reason}"),
-        Standing::Banned(reason) => format!("banned: {reason}"),
-    };
-    let standing = standing + silent;
     ClientLine {
         client: status.id.0,
         name: cleaned(&status.name, MAX_NAME),
@@ -140,9 +125,21 @@ fn client_line(status: &ClientStatus, now: Duration) -> ClientLine {
         proven_rate: status.proved_rate as f64,
         done: status.units as f64,
         false_hits: status.false_claims,
-        standing: cleaned(&standing, MAX_TITLE),
+        standing: standing_text(status, now),
         connected: status.connected,
         leases: status.leases as u32,
         finished: status.finished_leases,
     }
+}
+
+/// Describes the standing of a client, for people.
+pub(super) fn standing_text(status: &ClientStatus, now: Duration) -> String {
+    let silent = if status.is_silent(now) { ", silent" } else { "" };
+    let standing = match status.standing {
+        Standing::Good if status.suspect => "good, suspect address".to_owned(),
+        Standing::Good => "good".to_owned(),
+        Standing::Distrusted(reason) => format!("distrusted: {reason}"),
+        Standing::Banned(reason) => format!("banned: {reason}"),
+    };
+    cleaned(&(standing + silent), MAX_TITLE)
 }

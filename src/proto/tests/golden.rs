@@ -48,25 +48,3 @@ fn bytes_of_every_message() {
         assert_eq!(*golden, format!("{name} {}", hex(&bytes)));
     }
 }
-
-/// Nonces travel in place of seeds: the seed of a nonce may never change.
-#[test]
-fn seeds_of_nonces() {
-    for line in include_str!("seeds.txt").lines() {
-        let [layout, encoding, string, nonce, seed] =
-            line.split(' ').collect::<Vec<_>>().try_into().unwrap();
-        let difficulty = Difficulty::from_bits(8).unwrap();
-        let (encoding, prefix) = match encoding {
-            "text" => (Encoding::Text, false),
-            "0x" => (Encoding::Text, true),
-            "bytes" => (Encoding::Bytes, false),
-            other => panic!("unknown encoding {other}"),
-        };
-        let puzzle = crate::puzzle::Puzzle::new(string, difficulty, encoding).unwrap();
-        let puzzle = if prefix { puzzle.with_seed_prefix().unwrap() } else { puzzle };
-        let space = crate::seeds::SeedSpace::new(&puzzle, layout.parse().unwrap()).unwrap();
-        let nonce: u128 = nonce.parse().unwrap();
-        assert_eq!(space.seed(nonce).as_deref(), Some(seed), "{line}");
-        assert_eq!(space.nonce(seed), Some(nonce), "{line}");
-    }
-}

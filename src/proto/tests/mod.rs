@@ -174,7 +174,7 @@ fn answers() -> Vec<Answer> {
 }
 
 #[test]
-fn every_message_survives_the_way_there_and_back() {
+fn messages_round_trip() {
     for call in calls() {
         let request = request(call);
         for least in [0, PADDED_REQUEST, 500] {
@@ -255,7 +255,7 @@ fn parts_of_a_description_join_without_a_gap() {
 }
 
 #[test]
-fn what_holds_nothing_or_an_unknown_message_is_refused() {
+fn empty_and_unknown_messages_are_refused() {
     assert_eq!(Request::decode(&[]), Err(ProtoError::NoBody));
     assert_eq!(Reply::decode(&[]), Err(ProtoError::NoBody));
     // Field 99, an empty message.
@@ -264,7 +264,7 @@ fn what_holds_nothing_or_an_unknown_message_is_refused() {
 }
 
 #[test]
-fn versions_meet_or_the_refusal_says_who_updates() {
+fn versions_are_negotiated() {
     assert_eq!(negotiate(1, 1), Ok(1));
     assert_eq!(negotiate(1, 9), Ok(1));
     assert!(negotiate(2, 3).unwrap_err().contains("update the server"));
@@ -279,7 +279,7 @@ fn cleaned_text_always_fits() {
 }
 
 #[test]
-fn a_name_comes_in_without_what_turns_or_hides_it() {
+fn invisible_characters_of_a_name_are_replaced() {
     let name = |name: &str| Call::Hello(Hello { name: name.into(), ..hello() });
     let sent = request(name("box\u{202e}\u{200b}gnp\u{2028}\u{ad}\u{e0041}")).encode(0);
     assert_eq!(Request::decode(&sent).unwrap().call, name("box??gnp???"));
@@ -319,7 +319,7 @@ proptest! {
 }
 
 #[test]
-fn a_party_is_an_address_or_a_client() {
+fn a_party_is_parsed_and_displayed() {
     for (word, party) in [
         ("7", Party::Client(7)),
         ("192.0.2.1", Party::Address("192.0.2.1".parse().unwrap())),

@@ -1,51 +1,36 @@
-//! The server's side over UDP: old clients by their addresses.
+//! Plain-text clients over UDP on the server, known by their addresses.
 //!
-//! Old clients repeat nothing of what the server sends, so no address is ever proven, and whoever
-//! forges one can say everything that its owner could. Therefore
-//! - *an address is sent no more bytes than came from it.* Clients say something every second, so even
-//!   a long problem is paid for soon. Some say one short word and then wait: to those the server
-//!   lends a problem, once in [`LOAN_PAUSE`], from [`LOANS`] that all addresses share. What a forger
-//!   can have sent to others is what it sends itself, and [`LOANS`];
+//! Old clients repeat nothing that the server sends, so no address is ever proved, and a forger of an
+//! address can send anything that its owner could. Therefore
+//! - *an address is sent no more bytes than came from it.* Clients send something every second, so even
+//!   a long problem is paid for soon. Some send one short word and then wait: those are lent a problem,
+//!   once in [`LOAN_PAUSE`], from [`LOANS`] that all addresses share. All that a forger can have sent to
+//!   others is what it sends itself, and [`LOANS`];
 //! - *an address becomes a client of the coordinator when it has answered the problem:* when it has
-//!   computed something, or found a seed. A forger can say so too, but only for as many addresses as
-//!   [`NEWCOMERS`] and [`MOST_PEERS`] allow, and it has nothing of it: classic clients are lent
-//!   nothing, and their words count for nothing but true seeds;
-//! - *a false claim is nobody's.* It is judged before anyone is charged with it, and whoever made it,
-//!   the address is heard as before.
+//!   computed something, or found a seed. A forger can claim this too, but only for as many addresses
+//!   as [`NEWCOMERS`](crate::net::limits::NEWCOMERS) and [`MAX_PEERS`](crate::net::limits::MAX_PEERS)
+//!   allow, and gains nothing: plain-text clients get no leases, and nothing counts but true seeds;
+//! - *nobody is blamed for a false claim.* A claim is judged before any client is charged with it, and
+//!   its address is served as before.
 //!
-//! An address has a number of its own in its problem, which is not the coordinator's: that one comes
-//! with the first answer only.
+//! The number of an address in its problem is not that of its client in the coordinator, which it gets
+//! with its first answer only.
 
 mod peers;
 #[cfg(test)]
 mod tests;
 
 use super::allowance::Allowance;
-use super::{ALIVE, Lines, Problem, claimed_seed, tested};
-use crate::coordinator::{ClientId, Refusal};
-use crate::net::IDLE_TIME;
-use crate::net::server::service::{ServerEvent, Service};
+use super::problem::{Lines, Problem, claimed_seed, tested};
+use crate::coordinator::{ClientId, Coordinator, Refusal};
+use crate::net::limits::{ALIVE, IDLE_TIME, LOAN_PAUSE, LOANS, RETELL, STOP_PAUSE, STOPS};
+use crate::net::server::Service;
 use crate::proto;
 use peers::{Peer, Peers};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use tokio::time::Instant;
 
-/// The problem may be lost: a client that after this long still does nothing gets it again.
-const RETELL: Duration = Duration::from_secs(1);
-
-/// A stop may be lost and nobody says that it has come: it is sent this many times, this far apart.
-const STOPS: u32 = 4;
-/// See [`STOPS`].
-const STOP_PAUSE: Duration = Duration::from_millis(100);
-
-/// Bytes that may be lent at once, and in a second: some hundred usual problems, and then some dozens a
-/// second, which is no more than a modem sends.
-const LOANS: (u32, u32) = (12_000, 1_200);
-
-/// An address is lent one problem in this time: who needs it again can say something.
-const LOAN_PAUSE: Duration = Duration::from_secs(10);
-
-/// Clients of the classic protocol over UDP.
+/// All plain-text clients over UDP.
 pub(in crate::net) struct UdpPeers {
     problem: Problem,
     peers: Peers,
@@ -53,18 +38,18 @@ pub(in crate::net) struct UdpPeers {
 }
 
 impl UdpPeers {
-    pub(in crate::net) fn new(problem: Problem) -> Self {
-        let now = Instant::now();
+    /// Creates an empty table.
+    pub(in crate::net) fn new(problem: Problem, now: Instant) -> Self {
         Self { problem, peers: Peers::new(now), loans: Allowance::new(LOANS.0, LOANS.1, now) }
     }
 
-    /// Whether a datagram is of an old client: native messages begin with a control character.
-    pub(in crate::net) fn are_meant(datagram: &[u8]) -> bool {
+    /// Returns true for datagrams of plain-text clients: native ones begin with a control character.
+    pub(in crate::net) fn accepts(datagram: &[u8]) -> bool {
         !datagram.is_empty()
             && datagram.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'))
     }
 
-    /// Takes what came from `address`; returns what goes back at once, if anything.
+    /// Takes a datagram; returns the immediate reply, if there is one.
     pub(in crate::net) fn receive(
         &mut self,
         service: &Service,
@@ -73,7 +58,7 @@ impl UdpPeers {
         now: Instant,
     ) -> Option<Vec<u8>> {
         if let Some(over) = service.closing() {
-            // Also to those who come too late.
+            // Late clients learn it too.
             let stop = stop(self.peers.number_of(over.winner()));
             return (stop.len() <= datagram.len()).then_some(stop);
         }
@@ -82,7 +67,7 @@ impl UdpPeers {
         said.extend(lines.rest());
         let admitted = self.peers.admit(address, now)?;
         if let Some(gone) = admitted.replaced {
-            service.with(|coordinator, _| coordinator.leave(gone));
+            service.leave(gone);
         }
         let peer = admitted.peer;
         peer.hear(datagram.len(), now);
@@ -91,14 +76,14 @@ impl UdpPeers {
             idle &= !take_line(service, &self.problem, peer, address, &line);
         }
         if idle {
-            // Who has found nothing and done nothing does not know what to do.
+            // A client that does nothing may have lost its problem.
             peer.told = peer.told.filter(|&told| now.duration_since(told) < RETELL);
             peer.show_alive(service, now);
         }
         None
     }
 
-    /// What is to be sent at this moment.
+    /// Returns the datagrams to be sent now.
     pub(in crate::net) fn due(
         &mut self,
         service: &Service,
@@ -138,12 +123,12 @@ impl UdpPeers {
     }
 
     fn problems(&mut self, service: &Service, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
-        let totals = service.with(|coordinator, _| coordinator.totals());
-        // Who waits to be told is no client yet, but there.
+        let totals = service.read(Coordinator::totals);
+        // An address without its problem is no client yet, but counts as here.
         let here = totals.clients + self.peers.strangers();
         if !totals.started && here < service.min_clients {
             for (_, peer) in self.peers.iter_mut() {
-                // Who waits for the start is silent.
+                // Clients are silent until the start.
                 peer.heard = now;
                 peer.show_alive(service, now);
             }
@@ -163,7 +148,7 @@ impl UdpPeers {
     }
 }
 
-/// Takes one line; whether it shows that something was done.
+/// Takes one line; returns true if it shows that the client has done something.
 fn take_line(
     service: &Service,
     problem: &Problem,
@@ -174,7 +159,7 @@ fn take_line(
     if let Some(seed) = claimed_seed(line) {
         let solved = problem.is_solved_by(seed);
         if let Some(client) = solved.then(|| peer.join(service, address)).flatten() {
-            // Known, or of a job that is over: there is nobody to tell.
+            // It may be known, or of a job that has ended; the client need not be told.
             let _ = service.claim(client, seed);
         }
         return solved;
@@ -184,13 +169,11 @@ fn take_line(
         return false;
     }
     if let Some(client) = peer.join(service, address) {
-        let noted = service.with(|coordinator, now| coordinator.note_tested(now, client, tested));
-        match noted {
+        match service.note_tested(client, tested) {
             Ok(()) => {
-                let line = proto::cleaned(line, proto::MAX_TEXT);
-                service.show(ServerEvent::Said(client.0, line));
+                service.emit_line(client, proto::cleaned(line, proto::MAX_TEXT));
             }
-            // It was silent for too long, and joins with its next line.
+            // It was silent for too long, and joins again with its next line.
             Err(Refusal::UnknownClient) => peer.client = None,
             Err(_) => {}
         }
@@ -199,7 +182,7 @@ fn take_line(
 }
 
 impl Peer {
-    /// Takes `bytes` for a datagram from what came from the address, or else borrows them.
+    /// Pays for a datagram of `bytes` from the credit of the address, or else with a loan.
     fn pay(&mut self, bytes: usize, loans: &mut Allowance, now: Instant) -> bool {
         if let Some(rest) = self.credit.checked_sub(bytes) {
             self.credit = rest;
@@ -215,15 +198,15 @@ impl Peer {
         lent
     }
 
-    /// Makes the address a client of the coordinator, where it is none.
+    /// Makes the address a client of the coordinator if it is none.
     fn join(&mut self, service: &Service, address: SocketAddr) -> Option<ClientId> {
         if self.client.is_none() {
-            self.client = service.join_classic_datagrams(address, self.number).ok();
+            self.client = service.join_plaintext_datagrams(address, self.number).ok();
         }
         self.client
     }
 
-    /// Lets the coordinator know now and then that a client is there.
+    /// Tells the coordinator from time to time that the client is there.
     fn show_alive(&mut self, service: &Service, now: Instant) {
         if let Some(client) = self.client
             && now.duration_since(self.shown_alive) >= ALIVE

@@ -1,68 +1,49 @@
-//! Which TCP connections may stay when there is not room for all.
+//! Decides which connections may stay when there is not room for all.
 //!
 //! Every connection holds a [`Seat`]: as a stranger until it has said hello, as a client from then on.
-//! Strangers and clients have rooms of their own: however many strangers come, who spoke keeps what it
-//! has, and however many clients there are, a newcomer gets in to say hello.
+//! Strangers and clients have separate seats. However many strangers come, clients keep theirs; however
+//! many clients there are, a newcomer gets a seat to say hello.
 //!
-//! - Strangers: a newcomer always gets a seat. Where there is none, the stranger that came first of the
-//!   most crowded address loses its own; of the newcomer's address, where that has its share.
-//!   Connections that only ask (`submit`, `jobs`) are strangers for as long as they live: they lose
-//!   nothing with a connection but the time to make another.
-//! - Clients: where there is no seat, the address with most clients gives one up to any that has at
-//!   least two fewer. An address that has its share already gets a seat only from a client of its own
-//!   that has no work: it never had a lease, or shows no progress on it for [`USELESS`]. Who never had
-//!   a lease goes first, the one that came first before others; then who showed progress longest ago.
+//! - Strangers: a newcomer always gets a seat. If none is free, the oldest stranger of the address with
+//!   most strangers is evicted, or of the newcomer's own address if that has its share. Connections
+//!   that only ask (`submit`, `jobs`) stay strangers: all they lose with a connection is the time to
+//!   make another.
+//! - Clients: if no seat is free, the address with most clients gives one up to any that has at least
+//!   two fewer. An address that has its share already gets a seat only from a client of its own that
+//!   does no work: it never had a lease, or has shown no progress for [`USELESS`]. Clients that never
+//!   had a lease go first, oldest first; then those whose last progress is longest ago.
 //!
-//! So one address cannot keep others out. Whoever shares an address with an attacker gets in too, and
-//! keeps its seat once it has a lease. Where there is no work, it keeps it for as long as the attacker
-//! takes to make as many connections as there are seats: the server cannot tell them apart. A client
-//! that loses its seat comes back, or goes on over UDP; its leases wait for it.
+//! So one address cannot keep others out. A client that shares an address with an attacker is admitted
+//! too, and keeps its seat once it has a lease. While there is no work, it keeps it for as long as the
+//! attacker needs to make as many connections as there are seats: the server cannot tell them apart.
+//! An evicted client comes back, or goes on over UDP; its leases wait for it.
 //!
-//! This module knows no sockets: whose seat is taken hears of it, and hangs up by itself.
+//! This module knows no sockets: an evicted connection is told, and hangs up by itself.
 
+use crate::net::limits::{
+    ADDRESS_PART, MAX_LEAVING, MAX_STRANGERS, OWN_DESCRIPTORS, STRANGERS_PART, USELESS,
+};
 use crate::net::server::networks::network;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Descriptors that are not for connections: some fifteen for the program's own use (standard streams,
-/// listener, datagrams, event queue, signals), and eight for connections on their way out.
-const OWN_DESCRIPTORS: usize = 24;
-
-/// Connections on their way out, while they still have their descriptors: no others are taken
-/// meanwhile.
-const MOST_LEAVING: usize = 8;
-
-/// Part of the descriptors that is for strangers: they need theirs for milliseconds.
-const STRANGERS_PART: usize = 4;
-
-/// Strangers at once, where descriptors are plenty: as many as can wait to be accepted.
-const MOST_STRANGERS: usize = 4096;
-
-/// Part of the strangers that may come from one address.
-const ADDRESS_PART: usize = 2;
-
-/// A client with a lease that has shown no progress for this long may lose its seat to another of its
-/// address: ten reports are missing.
-const USELESS: Duration = Duration::from_secs(10);
-
-/// How many connections there may be.
+/// Maximum concurrent connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::net) struct Limits {
+pub(in crate::net) struct SeatLimits {
     strangers: usize,
     strangers_per_address: usize,
     clients: usize,
 }
 
-impl Limits {
-    /// Divides what `descriptors` leave for connections.
+impl SeatLimits {
+    /// Divides the descriptors that are left for connections.
     pub(in crate::net) fn new(descriptors: u64) -> Self {
         let all = usize::try_from(descriptors).unwrap_or(usize::MAX);
         let all = all.saturating_sub(OWN_DESCRIPTORS).max(2 * STRANGERS_PART);
-        let strangers = (all / STRANGERS_PART).min(MOST_STRANGERS);
+        let strangers = (all / STRANGERS_PART).min(MAX_STRANGERS);
         Self {
             strangers,
             strangers_per_address: strangers / ADDRESS_PART,
@@ -70,18 +51,18 @@ impl Limits {
         }
     }
 
-    /// Divides what the system allows this process.
+    /// Divides the descriptors that the system allows this process.
     pub(in crate::net) fn of_system() -> Self {
         #[cfg(unix)]
         let descriptors = rlimit::Resource::NOFILE.get_soft().unwrap_or(1024);
-        // Elsewhere sockets are as many as memory holds.
+        // Elsewhere only memory limits sockets.
         #[cfg(not(unix))]
         let descriptors = u64::from(u32::MAX);
         Self::new(descriptors)
     }
 }
 
-/// When a connection had or did work last, and its number: sorted so that the first to go is first.
+/// The last time at which a connection did work, and its number. The lowest rank is evicted first.
 type Rank = (Option<Instant>, u64);
 
 struct Holder {
@@ -91,22 +72,22 @@ struct Holder {
     evicted: Arc<Notify>,
 }
 
-/// Seats of one kind, by address.
+/// The taken seats of strangers or of clients, by address.
 #[derive(Default)]
-struct Room {
+struct Seats {
     taken: usize,
     by_address: HashMap<IpAddr, BTreeSet<Rank>>,
-    /// Addresses by the seats that they have.
-    crowds: BTreeSet<(usize, IpAddr)>,
+    /// Addresses by their number of seats.
+    by_count: BTreeSet<(usize, IpAddr)>,
 }
 
-impl Room {
+impl Seats {
     fn at(&self, address: IpAddr) -> usize {
         self.by_address.get(&address).map_or(0, BTreeSet::len)
     }
 
-    fn most_crowded(&self) -> Option<(usize, IpAddr)> {
-        self.crowds.last().copied()
+    fn largest(&self) -> Option<(usize, IpAddr)> {
+        self.by_count.last().copied()
     }
 
     fn first_of(&self, address: IpAddr) -> Option<Rank> {
@@ -115,9 +96,9 @@ impl Room {
 
     fn insert(&mut self, address: IpAddr, rank: Rank) {
         let ranks = self.by_address.entry(address).or_default();
-        self.crowds.remove(&(ranks.len(), address));
+        self.by_count.remove(&(ranks.len(), address));
         ranks.insert(rank);
-        self.crowds.insert((ranks.len(), address));
+        self.by_count.insert((ranks.len(), address));
         self.taken += 1;
     }
 
@@ -128,47 +109,47 @@ impl Room {
             return;
         }
         self.taken -= 1;
-        self.crowds.remove(&(before, address));
+        self.by_count.remove(&(before, address));
         if before == 1 {
             self.by_address.remove(&address);
         } else {
-            self.crowds.insert((before - 1, address));
+            self.by_count.insert((before - 1, address));
         }
     }
 }
 
 struct State {
-    limits: Limits,
+    limits: SeatLimits,
     last: u64,
     holders: HashMap<u64, Holder>,
-    strangers: Room,
-    clients: Room,
-    /// Connections that have lost their seats and are not gone.
+    strangers: Seats,
+    clients: Seats,
+    /// Evicted connections that have not hung up yet.
     leaving: usize,
 }
 
-/// See the [module](self).
+/// Seats of all connections, see the [module](self).
 pub(in crate::net) struct Admission {
     state: Mutex<State>,
-    /// Rung when a connection is gone.
+    /// Notified when a connection is gone.
     gone: Notify,
 }
 
 impl Admission {
-    /// Seats within `limits`, all of them free.
-    pub(in crate::net) fn new(limits: Limits) -> Arc<Self> {
+    /// Creates seats within `limits`, all of them free.
+    pub(in crate::net) fn new(limits: SeatLimits) -> Arc<Self> {
         let state = State {
             limits,
             last: 0,
             holders: HashMap::new(),
-            strangers: Room::default(),
-            clients: Room::default(),
+            strangers: Seats::default(),
+            clients: Seats::default(),
             leaving: 0,
         };
         Arc::new(Self { state: Mutex::new(state), gone: Notify::new() })
     }
 
-    /// Seats a new connection, at the cost of another where it must be.
+    /// Seats a new connection; evicts another if no seat is free.
     pub(in crate::net) fn enter(self: &Arc<Self>, address: IpAddr) -> Seat {
         let address = network(address);
         let mut state = self.state();
@@ -186,33 +167,33 @@ impl Admission {
         Seat { admission: self.clone(), id, evicted }
     }
 
-    /// Takes a seat away from someone, since the system has no descriptor left.
+    /// Evicts a connection, since the system has no descriptor left.
     pub(in crate::net) fn evict(&self) {
         let mut state = self.state();
         if !state.evict_stranger() {
-            let crowd = state.clients.most_crowded().filter(|(seats, _)| *seats > 1);
-            if let Some(rank) = crowd.and_then(|(_, address)| state.clients.first_of(address)) {
+            let largest = state.clients.largest().filter(|(seats, _)| *seats > 1);
+            if let Some(rank) = largest.and_then(|(_, address)| state.clients.first_of(address)) {
                 state.dismiss(rank);
             }
         }
     }
 
-    /// Waits while too many connections are on their way out.
+    /// Waits while too many evicted connections still hold a descriptor.
     pub(in crate::net) async fn settled(&self) {
-        while self.state().leaving >= MOST_LEAVING {
+        while self.state().leaving >= MAX_LEAVING {
             self.gone.notified().await;
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // What is counted is right whatever happened to whoever counted last.
+        // A panic between two changes leaves counts that are still right.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     fn evict_stranger(&mut self) -> bool {
-        self.strangers.most_crowded().is_some_and(|(_, address)| self.evict_stranger_of(address))
+        self.strangers.largest().is_some_and(|(_, address)| self.evict_stranger_of(address))
     }
 
     fn evict_stranger_of(&mut self, address: IpAddr) -> bool {
@@ -220,14 +201,14 @@ impl State {
         first.is_some_and(|rank| self.dismiss(rank))
     }
 
-    /// The client that has to go for one more of `address`.
+    /// Returns the client that must leave for one more of `address`.
     fn displaced_by(&self, address: IpAddr, now: Instant) -> Option<Rank> {
         let own = self.clients.at(address);
-        let (most, crowd) = self.clients.most_crowded()?;
+        let (most, other) = self.clients.largest()?;
         if most > own + 1 {
-            return self.clients.first_of(crowd);
+            return self.clients.first_of(other);
         }
-        let first = self.clients.first_of(if own == 0 { crowd } else { address })?;
+        let first = self.clients.first_of(if own == 0 { other } else { address })?;
         let working = first.0.is_some_and(|at| now.duration_since(at) < USELESS);
         (!working).then_some(first)
     }
@@ -240,7 +221,7 @@ impl State {
         true
     }
 
-    /// Seats a connection among the clients, where it was not; notes when it worked.
+    /// Moves a connection to the seats of clients if it is not there, and notes when it worked.
     fn seat_client(&mut self, id: u64, worked: Option<Instant>) {
         let Some(mut holder) = self.holders.remove(&id) else { return };
         self.vacate(&holder);
@@ -250,12 +231,12 @@ impl State {
     }
 
     fn vacate(&mut self, holder: &Holder) {
-        let room = if holder.client { &mut self.clients } else { &mut self.strangers };
-        room.remove(holder.address, holder.rank);
+        let seats = if holder.client { &mut self.clients } else { &mut self.strangers };
+        seats.remove(holder.address, holder.rank);
     }
 }
 
-/// A connection's place. Dropped when the connection is closed.
+/// The seat of a connection. It is free again when this is dropped.
 pub(in crate::net) struct Seat {
     admission: Arc<Admission>,
     id: u64,
@@ -263,9 +244,9 @@ pub(in crate::net) struct Seat {
 }
 
 impl Seat {
-    /// The connection has said hello; whether there is room for it to stay.
+    /// Notes that the connection has said hello; returns false if there is no seat for it.
     #[must_use]
-    pub(in crate::net) fn spoke(&self) -> bool {
+    pub(in crate::net) fn greeted(&self) -> bool {
         let state = &mut *self.admission.state();
         let Some(holder) = state.holders.get(&self.id) else { return false };
         if holder.client {
@@ -280,15 +261,15 @@ impl Seat {
         true
     }
 
-    /// The client has got work, or has done some.
-    pub(in crate::net) fn works(&self) {
+    /// Notes that the client was given work, or has done some.
+    pub(in crate::net) fn worked(&self) {
         let state = &mut *self.admission.state();
         if state.holders.get(&self.id).is_some_and(|holder| holder.client) {
             state.seat_client(self.id, Some(Instant::now()));
         }
     }
 
-    /// Ends when the connection has to go.
+    /// Waits until the connection must end.
     pub(in crate::net) async fn evicted(&self) {
         self.evicted.notified().await;
     }

@@ -1,24 +1,24 @@
-//! What is asked without a hello: lists, which are for all, and changes, which are not.
+//! Requests that need no hello: lists for everyone, and changes for those who may make them.
 //!
-//! There are no names or tokens yet, so an address is all that is known of a sender: TCP's
-//! handshake proves it, and over UDP the cookie. Who is on the server's own machine may do
-//! everything. Others may list, and on a server that is open to all submit jobs, which have places
-//! of their own, and end those that came from their network.
+//! There are no names or tokens yet, so permissions depend on the sender's address, which TCP's
+//! handshake proves, and over UDP the cookie. Senders on the server's own machine may do everything.
+//! Others may list. On an open server they may also submit jobs, which have places of their own, and
+//! cancel those that came from their network.
 
 use super::hello::BANNED;
-use super::{Sender, ServerEvent, Service, State};
+use super::{Origin, ServerEvent, Service, State};
 use crate::coordinator::{CancelError, ClientId, Coordinator, JobId, Reason as Doubt, Standing};
 use crate::jobs::JobSpec;
 use crate::net::server::bans::Banned;
 use crate::net::server::networks::{is_here, network, submitter};
 use crate::net::server::sessions::Waker;
 use crate::net::server::{convert, pages};
-use crate::proto::{Answer, Call, MAX_TITLE, Party, RefusalReason, refused};
+use crate::proto::{Answer, Call, MAX_TITLE, Party, RefusalReason, Refused, refused};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The priority that everybody may ask for.
+/// The priority that everyone may ask for.
 const USUAL_PRIORITY: u32 = 1;
 
 const ONLY_HERE: &str = "only the server's own machine may submit and cancel jobs: do it there \
@@ -31,45 +31,47 @@ const ONLY_USUAL: &str = "only the server's own machine may ask for a priority a
                           --priority out, or do it there (--to 127.0.0.1)";
 
 impl Service {
-    /// Lets strangers submit jobs, and end their own.
+    /// Lets other machines submit jobs, and cancel their own.
     pub(in crate::net) fn open(&self) {
         self.open.store(true, Ordering::Relaxed);
     }
 
-    /// Refuses what the sender may not ask for. A submission's job is made here, before anyone has
-    /// to wait for it.
+    /// Refuses requests that the sender may not make. Returns the job of a submission, which is made
+    /// here so that nobody waits for it under the lock.
     pub(in crate::net) fn check(
         &self,
-        sender: &Sender,
+        origin: &Origin,
         call: &Call,
-    ) -> Result<Option<JobSpec>, Answer> {
-        let elsewhere = !is_here(sender.address.ip());
+    ) -> Result<Option<JobSpec>, Refused> {
+        let elsewhere = !is_here(origin.address.ip());
         let closed = elsewhere && !self.open.load(Ordering::Relaxed);
         let why = match call {
             Call::Submit(_) | Call::Cancel(_) if closed => ONLY_HERE,
             Call::Submit(submit) if elsewhere && submit.priority > USUAL_PRIORITY => ONLY_USUAL,
             Call::Submit(submit) => {
                 let spec = submit.work.spec();
-                return spec.map(Some).map_err(|text| refused(RefusalReason::Malformed, &text));
+                return spec
+                    .map(Some)
+                    .map_err(|text| Refused::new(RefusalReason::Malformed, &text));
             }
-            // On an open server, too: a stranger who bans could have it for itself.
+            // On open servers too: a stranger who may ban could lock all others out.
             Call::Ban(_) | Call::Unban(_) if elsewhere => ONLY_OPERATOR,
             Call::Bans(_) if closed => ONLY_SHOWN_HERE,
             _ => return Ok(None),
         };
-        Err(refused(RefusalReason::Forbidden, why))
+        Err(Refused::new(RefusalReason::Forbidden, why))
     }
 
-    /// Answers what [`Service::check`] has let pass.
+    /// Answers a request that has passed [`Service::check`].
     pub(super) fn administer(
         &self,
         state: &mut State,
-        sender: &Sender,
+        origin: &Origin,
         call: Call,
         spec: Option<JobSpec>,
     ) -> Answer {
-        let (now, address) = (self.began.elapsed(), sender.address.ip());
-        let roomy = matches!(sender.waker, Waker::Own(_));
+        let (now, address) = (self.now(), origin.address.ip());
+        let roomy = matches!(origin.waker, Waker::Connection(_));
         let changes = matches!(call, Call::Submit(_) | Call::Cancel(_));
         if changes && !is_here(address) && state.bans.turn_away(address, None) {
             return refused(RefusalReason::Banned, BANNED);
@@ -82,7 +84,7 @@ impl Service {
             (Call::Submit(submit), Some(spec)) => {
                 let what = spec.title(MAX_TITLE);
                 let answer = convert::submit(coordinator, now, submitter(address), submit, spec);
-                self.show_submission(coordinator, now, &answer, what, sender.address);
+                self.emit_submission(coordinator, now, &answer, what, origin.address);
                 answer
             }
             (Call::Cancel(job), _) => {
@@ -106,8 +108,8 @@ impl Service {
         }
     }
 
-    /// Shows a job that is new; a repeated submission is not.
-    fn show_submission(
+    /// Tells of a job that is new; a repeated submission is not.
+    fn emit_submission(
         &self,
         coordinator: &Coordinator,
         now: Duration,
@@ -118,14 +120,14 @@ impl Service {
         let Answer::Submitted { job, .. } = *answer else { return };
         let job = JobId(job);
         if coordinator.job(job).is_some_and(|status| status.submitted == now) {
-            self.show(ServerEvent::Submitted { job, what, address: address.to_string() });
+            self.emit(ServerEvent::Submitted { job, what, address: address.to_string() });
         }
     }
 
     fn ban(&self, state: &mut State, party: Party) -> Answer {
         let (who, clients) = match party {
             Party::Address(address) => {
-                (Banned::Network(network(address)), state.sessions.all_at(address))
+                (Banned::Network(network(address)), state.sessions.clients_at(address))
             }
             Party::Client(number) => {
                 let client = ClientId(number);
@@ -138,7 +140,7 @@ impl Service {
                 (Banned::Client { number, key }, vec![client])
             }
         };
-        if let Err(error) = state.bans.add(who, self.began.elapsed()) {
+        if let Err(error) = state.bans.add(who, self.now()) {
             return refused(RefusalReason::Full, &error.to_string());
         }
         for client in clients {
@@ -148,14 +150,14 @@ impl Service {
     }
 }
 
-/// Lifts a ban, and takes the clients back that are still known. A client that has lost its trust
-/// by itself is taken back too.
+/// Lifts a ban, and readmits the clients that are still known. A client that was distrusted without
+/// the operator is readmitted too.
 fn unban(state: &mut State, party: Party) -> Answer {
     let lifted = state.bans.lift(party);
     let pardoned = match party {
         Party::Client(number) => state.coordinator.unban(ClientId(number)),
         Party::Address(address) => {
-            for client in state.sessions.all_at(address) {
+            for client in state.sessions.clients_at(address) {
                 let standing = state.coordinator.client(client).map(|status| status.standing);
                 let banned = standing == Some(Standing::Banned(Doubt::Operator));
                 if lifted && banned && !state.bans.holds_client(client.0) {

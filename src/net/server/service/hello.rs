@@ -1,25 +1,22 @@
-//! Newcomers: who is let in, and how closely they are watched.
+//! Hellos: which clients are admitted, and which of them must prove more.
 
-use super::{Sender, Service, State};
+use super::{Origin, Service, State};
 use crate::coordinator::{ClientId, Join};
+use crate::net::limits::CLIENTS_PER_ADDRESS;
 use crate::net::server::convert;
 use crate::proto::{Answer, Hello, RefusalReason, Welcome, negotiate, refused};
 
-/// Clients of one address: more than any network behind one address has, and far from what would
-/// fill the house. This machine's own are not counted.
-pub(in crate::net) const MOST_PER_ADDRESS: usize = 4096;
+pub(super) const TOO_MANY_AT_ADDRESS: &str = "too many clients at this address";
 
-pub(in crate::net) const CROWDED: &str = "too many clients at this address";
-
-/// Said to whoever is banned, or comes from where someone is.
-pub(in crate::net) const BANNED: &str = "the operator of this server has banned this client or its \
-                                 address: only they can lift it (`seedrush unban`)";
+/// Sent to banned clients, and to all at a banned address.
+pub(super) const BANNED: &str = "the operator of this server has banned this client or its address: \
+                                 only they can lift it (`seedrush unban`)";
 
 impl Service {
     pub(super) fn hello(
         &self,
         state: &mut State,
-        sender: &Sender,
+        origin: &Origin,
         client: &mut Option<ClientId>,
         hello: Hello,
     ) -> Answer {
@@ -34,18 +31,19 @@ impl Service {
             Err(text) => return refused(RefusalReason::Version, &text),
         };
         let session = u128::from_be_bytes(hello.key);
-        let (now, address) = (self.began.elapsed(), sender.address.ip());
+        let (now, address) = (self.now(), origin.address.ip());
         if state.bans.turn_away(address, Some(session)) {
             return refused(RefusalReason::Banned, BANNED);
         }
-        // Who is here already may come back, however many there are.
-        if !state.coordinator.knows(session) && state.sessions.at(address) >= MOST_PER_ADDRESS {
-            return refused(RefusalReason::Full, CROWDED);
+        // Known clients may always come back.
+        let known = state.coordinator.knows(session);
+        if !known && state.sessions.count_at(address) >= CLIENTS_PER_ADDRESS {
+            return refused(RefusalReason::Full, TOO_MANY_AT_ADDRESS);
         }
         let join = Join {
             session,
             name: hello.name,
-            address: sender.address.to_string(),
+            address: origin.address.to_string(),
             backend: hello.backend,
             threads: hello.threads,
             kinds: hello.kinds,
@@ -55,7 +53,7 @@ impl Service {
         match state.coordinator.join(now, join) {
             Ok(joined) => {
                 *client = Some(joined.client);
-                let waker = sender.waker.clone();
+                let waker = origin.waker.clone();
                 let session = state.sessions.welcome(joined.client, address, waker);
                 Answer::Welcome(Welcome {
                     version,

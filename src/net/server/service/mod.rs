@@ -1,69 +1,41 @@
-//! The one owner of the coordinator: turns requests into calls and its events into notices.
+//! Owns the coordinator: turns requests into calls on it, and its events into notices.
 //!
-//! Transports hand in decoded requests with what they know of the sender, and send out what they
-//! get. A session is a client that has said hello; how it is reached is its waker's business.
+//! Transports hand in decoded requests together with the address of their sender, and send what they
+//! get back. Nothing outside this module changes the coordinator: readers get
+//! [`Service::read`] and [snapshots](Snapshot), writers call methods that name the change.
+//! A session is a client that has said hello; its [`Waker`] knows how to reach it.
 
 mod admin;
-mod guests;
+mod events;
 mod hello;
+mod plaintext;
+mod snapshot;
 #[cfg(test)]
 mod tests;
+
+pub use events::{Events, ServerEvent};
+pub use snapshot::{ClientSnapshot, JobSnapshot, Snapshot};
 
 use super::bans::Bans;
 use super::convert::{self, describe};
 use super::sessions::{Sessions, Waker};
 use super::suspicion::Suspicion;
 use crate::coordinator::{
-    Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Event, Fact, JobEnd, JobId,
-    Reason as Doubt, Refusal, RestoreError, Standing, Submitter,
+    Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Fact, JobId, Refusal,
+    RestoreError, Standing, Submitter,
 };
-use crate::jobs::{JobSpec, Solution};
-use crate::net::{random_bytes, random_key};
+use crate::jobs::JobSpec;
+use crate::net::limits::EVENT_QUEUE;
+use crate::net::random;
 use crate::proto::{
     Answer, Call, Notice, Notification, Over, RefusalReason, Reply, Request, refused,
 };
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::{Notify, mpsc};
-
-/// What happens, for whoever shows it.
-#[derive(Clone, Debug)]
-pub enum ServerEvent {
-    /// A client is here.
-    Joined {
-        /// Its id.
-        client: u64,
-        /// Where it is.
-        address: String,
-        /// Its name and backend.
-        what: String,
-    },
-    /// A client is gone.
-    Left(u64),
-    /// Enough clients are here.
-    Started,
-    /// A verified solution.
-    Solution(JobId, Solution),
-    /// A job has ended.
-    JobEnded(JobId, JobEnd),
-    /// A client gets no more work, and why.
-    Distrusted(u64, String),
-    /// A line that a client of the classic protocol has sent.
-    Said(u64, String),
-    /// Someone has submitted a job.
-    Submitted {
-        /// Its number.
-        job: JobId,
-        /// Describes it.
-        what: String,
-        /// The submitter's address.
-        address: String,
-    },
-    /// The server's own job has ended; the server stays until this many other jobs have, too.
-    Lingering(usize),
-}
+use std::time::Duration;
+use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::time::Instant;
 
 struct State {
     coordinator: Coordinator,
@@ -81,108 +53,168 @@ struct State {
     closing: Option<Over>,
 }
 
-/// The one owner of the coordinator: turns requests into calls and its events into notices.
+/// Owns the coordinator: turns requests into calls on it, and its events into notices.
 pub struct Service {
     state: Mutex<State>,
-    /// Whether strangers may submit jobs.
+    /// Set where clients on other machines may submit jobs.
     open: AtomicBool,
     began: Instant,
-    /// Clients that must be there before the search begins.
+    /// Time of the coordinator when the server began: 0 unless it was restored.
+    start: Duration,
+    /// Clients that must have joined before the search begins.
     pub(in crate::net) min_clients: usize,
-    events: mpsc::UnboundedSender<ServerEvent>,
-    /// The second in which a classic client said something last, and how many lines came in it.
-    said: AtomicU64,
+    events: broadcast::Sender<ServerEvent>,
+    /// The second in which plain-text lines were counted last, and their number.
+    plaintext_lines: AtomicU64,
     audits: mpsc::UnboundedSender<Audit>,
-    /// Rung when a session by datagram is to be told something.
-    pub(super) shared_bell: Notify,
-    /// Rung when the server is to close.
-    pub(super) closing_bell: Notify,
+    /// Notified when a session that is reached by datagram has something to be sent.
+    pub(in crate::net) datagrams_due: Notify,
+    /// Notified when the server starts to close.
+    pub(in crate::net) closes: Notify,
 }
 
-/// What the service hands to whoever shows and audits.
+/// The receiving ends of what a service emits.
 pub(in crate::net) struct Outlets {
-    pub(super) events: mpsc::UnboundedReceiver<ServerEvent>,
-    pub(super) audits: mpsc::UnboundedReceiver<Audit>,
+    pub(in crate::net) events: Events,
+    pub(in crate::net) audits: mpsc::UnboundedReceiver<Audit>,
 }
 
-/// Who sends a request, as far as its transport knows.
-pub(in crate::net) struct Sender {
+/// The sender of a request, as far as its transport knows.
+pub(in crate::net) struct Origin {
     pub(in crate::net) address: SocketAddr,
     pub(in crate::net) waker: Waker,
 }
 
-/// A reply, and what it means for the connection.
+/// A reply, and its consequence for the connection.
 pub(in crate::net) struct Handled {
-    pub(super) reply: Reply,
+    pub(in crate::net) reply: Reply,
     /// The server closes and the client has acknowledged it. Decided under the same lock as the
     /// reply: a moment later the server may close without this client knowing.
-    pub(super) last: bool,
+    pub(in crate::net) last: bool,
 }
 
 impl Service {
+    /// Creates a service without jobs, together with the receiving ends of what it emits.
     pub(in crate::net) fn new(config: Config) -> (Arc<Self>, Outlets) {
-        Self::of(Coordinator::new(config, random_bytes()), None)
+        let coordinator = Coordinator::new(config, random::bytes());
+        Self::of(coordinator)
     }
 
-    /// Returns a service with the state of an earlier one, which closes after `main_job`.
+    /// Creates a service in the state that `facts` tell of. Its main job is the one that the server
+    /// had given itself, unless it has ended.
+    ///
+    /// # Errors
+    /// The facts contradict each other.
     pub(in crate::net) fn restored(
         config: Config,
         facts: Vec<Fact>,
-        main_job: Option<JobId>,
     ) -> Result<(Arc<Self>, Outlets), RestoreError> {
-        Ok(Self::of(Coordinator::restore(config, random_bytes(), facts)?, main_job))
+        let main_job = main_job(&facts);
+        let (service, outlets) = Self::of(Coordinator::restore(config, random::bytes(), facts)?);
+        let mut state = service.state();
+        state.main_job = main_job;
+        let ended = main_job.and_then(|job| Some((job, state.coordinator.job(job)?.ended?.1)));
+        state.main_over = ended.map(|(job, end)| convert::over(&state.coordinator, job, end));
+        drop(state);
+        // Restoring may have ended jobs.
+        service.drain(&mut service.state());
+        Ok((service, outlets))
     }
 
-    fn of(coordinator: Coordinator, main_job: Option<JobId>) -> (Arc<Self>, Outlets) {
-        let config = coordinator.config();
-        let ended = main_job.and_then(|job| Some((job, coordinator.job(job)?.ended?.1)));
-        let main_over = ended.map(|(job, end)| convert::over(&coordinator, job, end));
-        let (event_sender, events) = mpsc::unbounded_channel();
+    fn of(coordinator: Coordinator) -> (Arc<Self>, Outlets) {
+        let (event_sender, events) = broadcast::channel(EVENT_QUEUE);
         let (audit_sender, audits) = mpsc::unbounded_channel();
         let service = Self {
-            min_clients: config.min_clients,
+            min_clients: coordinator.config().min_clients,
+            start: coordinator.now(),
             state: Mutex::new(State {
-                suspicion: Suspicion::new(config.suspicion_time),
+                suspicion: Suspicion::new(coordinator.config().suspicion_time),
                 bans: Bans::default(),
                 coordinator,
                 sessions: Sessions::default(),
-                main_job,
-                main_over,
-                once: false,
+                main_job: None,
+                main_over: None,
                 lingered: false,
+                once: false,
                 closing: None,
             }),
             open: AtomicBool::new(false),
             began: Instant::now(),
             events: event_sender,
-            said: AtomicU64::new(0),
+            plaintext_lines: AtomicU64::new(0),
             audits: audit_sender,
-            shared_bell: Notify::new(),
-            closing_bell: Notify::new(),
+            datagrams_due: Notify::new(),
+            closes: Notify::new(),
         };
-        (Arc::new(service), Outlets { events, audits })
+        (Arc::new(service), Outlets { events: Events::new(events), audits })
     }
 
-    /// Runs `look` on the coordinator, and acts on what it has to say afterwards.
-    pub fn with<T>(&self, look: impl FnOnce(&mut Coordinator, Duration) -> T) -> T {
-        let now = self.began.elapsed();
+    /// Runs `look` on the coordinator and returns its result. Everyone else waits meanwhile.
+    pub fn read<T>(&self, look: impl FnOnce(&Coordinator) -> T) -> T {
+        look(&self.state().coordinator)
+    }
+
+    /// Returns the time as the coordinator counts it.
+    pub fn now(&self) -> Duration {
+        self.start + self.began.elapsed()
+    }
+
+    /// Subscribes to everything that happens from now on. Any number of consumers may listen.
+    pub fn subscribe(&self) -> Events {
+        Events::new(self.events.subscribe())
+    }
+
+    /// Changes the coordinator, then acts on the events that this has caused.
+    fn change<T>(&self, change: impl FnOnce(&mut Coordinator, Duration) -> T) -> T {
+        let now = self.now();
         let mut state = self.state();
-        let result = look(&mut state.coordinator, now);
+        let result = change(&mut state.coordinator, now);
         self.drain(&mut state);
         result
+    }
+
+    /// Ends leases and clients whose time is over.
+    pub(in crate::net) fn expire(&self) {
+        self.change(|coordinator, now| {
+            if coordinator.next_deadline().is_some_and(|deadline| deadline <= now) {
+                coordinator.expire(now);
+            }
+        });
+    }
+
+    /// Hands the result of an audit to the coordinator.
+    pub(in crate::net) fn audited(&self, result: &AuditResult) {
+        self.change(|coordinator, now| coordinator.audited(now, result));
+    }
+
+    /// Removes a client that has left.
+    pub(in crate::net) fn leave(&self, client: ClientId) {
+        self.change(|coordinator, _| coordinator.leave(client));
     }
 
     /// Submits the job after which the server closes.
     ///
     /// # Errors
     /// There are too many jobs.
-    pub(in crate::net) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
-        let key = u128::from_ne_bytes(random_key());
+    pub(crate) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
+        let key = u128::from_ne_bytes(random::key());
         let submitter = Submitter::Server;
-        let job = self.with(|coordinator, now| coordinator.submit_as(now, submitter, key, spec, 1));
+        let job =
+            self.change(|coordinator, now| coordinator.submit_as(now, submitter, key, spec, 1));
         let job = job.map_err(|error| error.to_string())?;
         self.state().main_job = Some(job);
         Ok(job)
+    }
+
+    /// Starts to close the server, and tells every client.
+    pub(in crate::net) fn close(&self) {
+        let mut state = self.state();
+        self.close_after(&mut state, Over::default());
+    }
+
+    /// Returns how the main job ended; `None` until the server starts to close.
+    pub(in crate::net) fn closing(&self) -> Option<Over> {
+        self.state().closing.clone()
     }
 
     /// Closes after the main job although others are under way.
@@ -190,59 +222,43 @@ impl Service {
         self.state().once = true;
     }
 
-    /// Returns true if the server stayed for other jobs when its own had ended.
-    pub(in crate::net) fn has_lingered(&self) -> bool {
-        self.state().lingered
-    }
-
-    /// Tells everyone that the server ends.
-    pub(in crate::net) fn close(&self) {
-        let mut state = self.state();
-        self.close_after(&mut state, Over::default());
-    }
-
-    /// How the job ended after which the server closes; `None` while it goes on.
-    pub(in crate::net) fn closing(&self) -> Option<Over> {
-        self.state().closing.clone()
-    }
-
-    /// The job after which the server closes, if there is one.
+    /// Returns the job after which the server closes, if there is one.
     pub fn main_job(&self) -> Option<JobId> {
         self.state().main_job
     }
 
-    /// Whether every session knows that the server closes.
-    pub(in crate::net) fn all_know(&self) -> bool {
-        self.state().sessions.all_know()
+    /// Returns true once every session has acknowledged every notice.
+    pub(in crate::net) fn all_acknowledged(&self) -> bool {
+        self.state().sessions.all_acknowledged()
     }
 
-    /// Answers a request. `client` is the sender as far as its transport knows: over UDP the holder
-    /// of the session. A hello fills it in.
+    /// Answers a request. `client` is the sender's client as far as its transport knows: over UDP the
+    /// holder of the session. A hello fills it in.
     pub(in crate::net) fn handle(
         &self,
-        sender: &Sender,
+        origin: &Origin,
         client: &mut Option<ClientId>,
         request: Request,
     ) -> Handled {
-        let checked = self.check(sender, &request.call);
+        let checked = self.check(origin, &request.call);
         let mut state = self.state();
         if let Some(id) = *client {
-            state.sessions.heard(id, request.notices_seen, &sender.waker);
+            state.sessions.heard(id, request.notices_seen, &origin.waker);
         }
         let number = request.number;
         let known = client.is_some();
         let answer = match (checked, request.call) {
-            (Err(refused), _) => refused,
-            // One client for each connection, or one connection could fill the house.
-            (_, Call::Hello(hello)) if !known => self.hello(&mut state, sender, client, hello),
+            (Err(refused), _) => Answer::Refused(refused),
+            // One client for each connection, or one connection would exhaust the client slots.
+            (_, Call::Hello(hello)) if !known => self.hello(&mut state, origin, client, hello),
             (Ok(spec), call) if needs_no_hello(&call) => {
-                self.administer(&mut state, sender, call, spec)
+                self.administer(&mut state, origin, call, spec)
             }
             (_, call) => self.answer(&mut state, *client, number, call),
         };
         self.drain(&mut state);
-        let notice = client.and_then(|id| state.sessions.oldest(id));
-        // Who comes back too late still learns how it ended.
+        let notice = client.and_then(|id| state.sessions.oldest_notice(id));
+        // A client that comes back too late still learns how the search ended.
         let late = state.closing.clone().filter(|_| client.is_none());
         let late = late.map(|over| Notice { number: 0, what: Notification::Closing(over) });
         let notice = notice.or(late);
@@ -250,12 +266,12 @@ impl Service {
         Handled { reply: Reply { number, notice, answer: Some(answer) }, last }
     }
 
-    /// The client that holds a session.
+    /// Returns the client that holds a session.
     pub(in crate::net) fn client_of(&self, session: u64) -> Option<ClientId> {
         self.state().sessions.client_of(session)
     }
 
-    /// What a session is to be told: all that it has not acknowledged, and pushes, once.
+    /// Takes what a client is to be sent: its pushes, once, and every notice without acknowledgement.
     pub(in crate::net) fn notices(&self, client: ClientId) -> Vec<Notice> {
         self.state().sessions.notices(client)
     }
@@ -268,12 +284,12 @@ impl Service {
         }
     }
 
-    /// Sessions by datagram with something new to be told.
-    pub(in crate::net) fn take_ringing(&self) -> Vec<(ClientId, u64)> {
-        self.state().sessions.take_ringing()
+    /// Takes the sessions that are reached by datagram and have something new to be sent.
+    pub(in crate::net) fn take_due(&self) -> Vec<u64> {
+        self.state().sessions.take_due()
     }
 
-    /// A connection is lost, if `waker` is still the client's.
+    /// Notes that a connection is lost, if `waker` is still the client's.
     pub(in crate::net) fn disconnected(&self, client: ClientId, waker: &Arc<Notify>) {
         let mut state = self.state();
         if state.sessions.disconnected(client, waker) {
@@ -285,20 +301,6 @@ impl Service {
         self.drain(&mut state);
     }
 
-    /// Something to show.
-    pub(in crate::net) fn show(&self, event: ServerEvent) {
-        // What strangers say without end is not worth anyone's memory or disk.
-        if matches!(event, ServerEvent::Said(..)) && !self.may_be_said() {
-            return;
-        }
-        // Nobody listens when the server is about to end.
-        let _ = self.events.send(event);
-    }
-
-    pub(in crate::net) fn audited(&self, result: &AuditResult) {
-        self.with(|coordinator, now| coordinator.audited(now, result));
-    }
-
     fn answer(
         &self,
         state: &mut State,
@@ -306,7 +308,7 @@ impl Service {
         number: u64,
         call: Call,
     ) -> Answer {
-        let now = self.began.elapsed();
+        let now = self.now();
         let coordinator = &mut state.coordinator;
         match (call, client) {
             (Call::Describe { job, offset }, _) => describe(coordinator, JobId(job), offset),
@@ -332,104 +334,13 @@ impl Service {
         }
     }
 
-    /// Acts on everything that the coordinator has to say.
-    fn drain(&self, state: &mut State) {
-        while let Some(event) = state.coordinator.poll_event() {
-            self.act(state, event);
-        }
-    }
-
-    fn act(&self, state: &mut State, event: Event) {
-        match event {
-            Event::Joined(id) => {
-                if let Some(status) = state.coordinator.client(id) {
-                    let what = format!("{}, {}", status.name, status.backend);
-                    self.show(ServerEvent::Joined { client: id.0, address: status.address, what });
-                }
-            }
-            Event::Left(id, _) => {
-                state.sessions.forget(id);
-                self.show(ServerEvent::Left(id.0));
-            }
-            Event::Started => self.show(ServerEvent::Started),
-            Event::Solution(job, solution) => self.show(ServerEvent::Solution(job, solution)),
-            Event::JobEnded { job, end, holders } => self.job_ended(state, job, end, holders),
-            Event::Wake(id) => self.push(state, id, Notification::Wake),
-            Event::Revoked { client, lease, epoch } => {
-                self.push(state, client, Notification::Revoked(convert::lost(lease, epoch)));
-            }
-            Event::Trimmed { client, lease, epoch, end } => {
-                self.push(
-                    state,
-                    client,
-                    Notification::Trimmed(convert::trimmed(lease, epoch, end)),
-                );
-            }
-            Event::Distrusted(id, reason) | Event::Banned(id, reason) => {
-                self.show(ServerEvent::Distrusted(id.0, reason.to_string()));
-                // Once for each client: one that has lost its trust may be banned yet. What the
-                // operator has against one says nothing of its neighbours.
-                if reason != Doubt::Operator
-                    && let Some(address) = state.sessions.offended(id)
-                {
-                    state.suspicion.note(address, self.began.elapsed());
-                }
-                self.push(state, id, Notification::Wake);
-            }
-            // The auditor is gone only when the server is about to end.
-            Event::Audit(audit) => drop(self.audits.send(audit)),
-        }
-    }
-
-    fn job_ended(&self, state: &mut State, job: JobId, end: JobEnd, holders: Vec<ClientId>) {
-        let over = convert::over(&state.coordinator, job, end);
-        self.show(ServerEvent::JobEnded(job, end));
-        if state.main_job == Some(job) {
-            state.main_over = Some(over.clone());
-        }
-        if let Some(main) = state.main_over.clone() {
-            let others = state.coordinator.totals().active_jobs;
-            if others == 0 || state.once {
-                return self.close_after(state, main);
-            }
-            state.lingered = true;
-            self.show(ServerEvent::Lingering(others));
-        }
-        for id in holders {
-            self.tell(state, id, Notification::Over(over.clone()));
-        }
-    }
-
-    fn close_after(&self, state: &mut State, over: Over) {
-        if state.closing.is_some() {
-            return;
-        }
-        state.closing = Some(over.clone());
-        for id in state.sessions.clients() {
-            self.tell(state, id, Notification::Closing(over.clone()));
-        }
-        self.closing_bell.notify_one();
-    }
-
-    fn tell(&self, state: &mut State, id: ClientId, news: Notification) {
-        if state.sessions.tell(id, news) {
-            self.shared_bell.notify_one();
-        }
-    }
-
-    fn push(&self, state: &mut State, id: ClientId, news: Notification) {
-        if state.sessions.push(id, news) {
-            self.shared_bell.notify_one();
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the lock is held is a bug of the coordinator; going on serves the others.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What everyone may send without being a client; whether they may have it is another question.
+/// Returns true for requests that need no client; [`Service::check`] decides who may send them.
 fn needs_no_hello(call: &Call) -> bool {
     !matches!(
         call,
@@ -440,4 +351,17 @@ fn needs_no_hello(call: &Call) -> bool {
             | Call::Heartbeat
             | Call::Goodbye
     )
+}
+
+/// Returns the job after which the server of these facts was to close, unless it has ended.
+fn main_job(facts: &[Fact]) -> Option<JobId> {
+    let mut main = None;
+    for fact in facts {
+        match fact {
+            Fact::Submitted(new) if new.submitter == Submitter::Server => main = Some(new.job),
+            Fact::Ended { job, .. } if main == Some(*job) => main = None,
+            _ => {}
+        }
+    }
+    main
 }

@@ -1,8 +1,9 @@
-//! Who may do what, with senders at addresses of the test's choice.
+//! Permissions, bans and limits, with senders at addresses of the test's choice.
 
 use super::*;
 use crate::jobs::{JobKind, samples};
 use crate::lease::{Epoch, LeaseId};
+use crate::net::limits::{CLIENTS_PER_ADDRESS, PLAINTEXT_LINES_PER_SECOND};
 use crate::proto::{BanLine, Hello, JobLine, Md5Part, Party, Progress, Refused, Submit, Work};
 use crate::span::Span;
 use std::net::IpAddr;
@@ -11,28 +12,28 @@ const HERE: &str = "127.0.0.1";
 const NEAR: &str = "192.0.2.1";
 const FAR: &str = "192.0.2.2";
 
-/// A service, and its outlets, which must be there as long as it is.
-struct House {
+/// A service, with the outlets that must live as long.
+struct Fixture {
     service: Arc<Service>,
     _outlets: Outlets,
     numbers: std::cell::Cell<u64>,
 }
 
-/// Someone who has said hello, or not yet.
+/// A sender, which is a client once it has said hello.
 struct Peer {
-    sender: Sender,
+    origin: Origin,
     client: Option<ClientId>,
 }
 
 impl Peer {
     fn at(address: &str) -> Self {
         let address: IpAddr = address.parse().unwrap();
-        let waker = Waker::Own(Arc::new(Notify::new()));
-        Self { sender: Sender { address: (address, 4321).into(), waker }, client: None }
+        let waker = Waker::Connection(Arc::new(Notify::new()));
+        Self { origin: Origin { address: (address, 4321).into(), waker }, client: None }
     }
 }
 
-impl House {
+impl Fixture {
     fn new() -> Self {
         let config = Config { min_clients: 1, ..Config::default() };
         let (service, outlets) = Service::new(config);
@@ -40,24 +41,24 @@ impl House {
     }
 
     fn open() -> Self {
-        let house = Self::new();
-        house.service.open();
-        house
+        let server = Self::new();
+        server.service.open();
+        server
     }
 
-    /// What `peer` gets for a call that has been over the wire.
+    /// Returns the answer to a call that has been encoded and decoded.
     fn call(&self, peer: &mut Peer, call: Call) -> Answer {
         self.handle(peer, call, 0).reply.answer.unwrap()
     }
 
-    /// The same by a peer that acknowledges notices up to `notices_seen`.
+    /// Handles a call of a peer that acknowledges notices up to number `notices_seen`.
     fn handle(&self, peer: &mut Peer, call: Call, notices_seen: u64) -> Handled {
         self.numbers.set(self.numbers.get() + 1);
         let number = self.numbers.get();
         let (session, cookie) = (0, Vec::new());
         let request = Request { number, session, notices_seen, cookie, call };
         let request = Request::decode(&request.encode(0)).unwrap();
-        let Handled { reply, last } = self.service.handle(&peer.sender, &mut peer.client, request);
+        let Handled { reply, last } = self.service.handle(&peer.origin, &mut peer.client, request);
         Handled { reply: Reply::decode(&reply.encode()).unwrap(), last }
     }
 
@@ -130,9 +131,9 @@ fn is_refused(answer: &Answer, why: RefusalReason) -> bool {
 }
 
 #[test]
-fn strangers_may_list_and_nothing_else() {
-    let house = House::new();
-    house.service.submit_main(samples::search(100, 1)).unwrap();
+fn other_machines_may_only_list() {
+    let server = Fixture::new();
+    server.service.submit_main(samples::search(100, 1)).unwrap();
     let changes = [
         submit(1, 1),
         Call::Cancel(1),
@@ -142,72 +143,72 @@ fn strangers_may_list_and_nothing_else() {
     ];
     for address in [NEAR, "2001:db8::1", "::ffff:192.0.2.1"] {
         for call in changes.clone() {
-            let answer = house.ask(address, call);
+            let answer = server.ask(address, call);
             assert!(forbidden(&answer).contains("127.0.0.1"), "{answer:?}");
         }
         for call in [Call::Jobs(0), Call::Job { job: 1, offset: 0 }] {
-            assert!(matches!(house.ask(address, call), Answer::Jobs(jobs, 0) if jobs.len() == 1));
+            assert!(matches!(server.ask(address, call), Answer::Jobs(jobs, 0) if jobs.len() == 1));
         }
-        assert!(matches!(house.ask(address, Call::Clients(0)), Answer::Clients(..)));
+        assert!(matches!(server.ask(address, Call::Clients(0)), Answer::Clients(..)));
     }
-    // A client is a stranger, too.
-    let mut client = house.joined(NEAR, 1);
-    assert!(forbidden(&house.call(&mut client, Call::Cancel(1))).contains("--open"));
-    assert_eq!(house.jobs().len(), 1);
+    // Clients have no more rights.
+    let mut client = server.joined(NEAR, 1);
+    assert!(forbidden(&server.call(&mut client, Call::Cancel(1))).contains("--open"));
+    assert_eq!(server.jobs().len(), 1);
     for here in [HERE, "::1", "::ffff:127.0.0.1"] {
-        let answer = house.ask(here, submit(here.len() as u8, 100));
+        let answer = server.ask(here, submit(here.len() as u8, 100));
         assert!(matches!(answer, Answer::Submitted { .. }), "{answer:?}");
     }
-    assert_eq!(house.ask(HERE, Call::Cancel(1)), Answer::Ok);
-    assert!(house.service.closing().is_some(), "the main job has ended");
+    assert_eq!(server.ask(HERE, Call::Cancel(1)), Answer::Ok);
+    assert!(server.service.closing().is_some(), "the main job has ended");
 }
 
 #[test]
-fn on_an_open_server_strangers_may_submit_and_end_their_own() {
-    let house = House::open();
-    house.service.submit_main(samples::search(100, 1)).unwrap();
-    house.ask(HERE, submit(1, 100));
+fn on_an_open_server_other_machines_may_submit_and_cancel_their_own() {
+    let server = Fixture::open();
+    server.service.submit_main(samples::search(100, 1)).unwrap();
+    server.ask(HERE, submit(1, 100));
     for (key, address) in [(2, NEAR), (3, FAR)] {
-        assert!(forbidden(&house.ask(address, submit(9, 2))).contains("--priority"));
-        let answer = house.ask(address, submit(key, 1));
+        assert!(forbidden(&server.ask(address, submit(9, 2))).contains("--priority"));
+        let answer = server.ask(address, submit(key, 1));
         assert!(matches!(answer, Answer::Submitted { job, .. } if job == u64::from(key) + 1));
     }
     for job in [1, 2, 4] {
-        let answer = house.ask(NEAR, Call::Cancel(job));
+        let answer = server.ask(NEAR, Call::Cancel(job));
         assert!(forbidden(&answer).contains("elsewhere"), "{answer:?}");
     }
-    assert!(is_refused(&house.ask(NEAR, Call::Cancel(99)), RefusalReason::Unknown));
-    assert_eq!(house.ask(NEAR, Call::Cancel(3)), Answer::Ok);
-    assert_eq!(house.ask(HERE, Call::Cancel(4)), Answer::Ok);
-    assert!(house.service.closing().is_none());
-    // Who bans could have an open server for itself.
+    assert!(is_refused(&server.ask(NEAR, Call::Cancel(99)), RefusalReason::Unknown));
+    assert_eq!(server.ask(NEAR, Call::Cancel(3)), Answer::Ok);
+    assert_eq!(server.ask(HERE, Call::Cancel(4)), Answer::Ok);
+    assert!(server.service.closing().is_none());
+    // A stranger who may ban could lock all others out.
     for call in [Call::Ban(party(HERE)), Call::Unban(party(NEAR))] {
-        assert!(forbidden(&house.ask(NEAR, call)).contains("127.0.0.1"));
+        assert!(forbidden(&server.ask(NEAR, call)).contains("127.0.0.1"));
     }
-    assert_eq!(house.ask(NEAR, Call::Bans(0)), Answer::Bans(Vec::new(), 0));
+    assert_eq!(server.ask(NEAR, Call::Bans(0)), Answer::Bans(Vec::new(), 0));
 }
 
 #[test]
-fn one_network_fills_its_own_places_only() {
-    let house = House::open();
+fn one_network_fills_only_its_own_job_places() {
+    let server = Fixture::open();
     let full =
-        (0..=255).find(|&key| is_refused(&house.ask(NEAR, submit(key, 1)), RefusalReason::Full));
+        (0..=255).find(|&key| is_refused(&server.ask(NEAR, submit(key, 1)), RefusalReason::Full));
     assert_eq!(full, Some(62));
-    // The same network, another address of it.
+    // Other addresses of one network share its places.
     let six = |n: u8| format!("2001:db8::{n:x}");
     let full = (0..=255).find(|&key| {
         let Call::Submit(submit) = submit(0, 1) else { unreachable!() };
         let submit = Submit { key: [key, 6, 6, 6, 6, 6, 6, 6, 0, 0, 0, 0, 0, 0, 0, 0], ..submit };
-        is_refused(&house.ask(&six(key), Call::Submit(submit)), RefusalReason::Full)
+        is_refused(&server.ask(&six(key), Call::Submit(submit)), RefusalReason::Full)
     });
     assert_eq!(full, Some(62));
     for (key, address) in [(200, FAR), (201, HERE)] {
-        assert!(matches!(house.ask(address, submit(key, 1)), Answer::Submitted { .. }));
+        assert!(matches!(server.ask(address, submit(key, 1)), Answer::Submitted { .. }));
     }
 }
 
-/// A claim that is not so; the third of them costs a client its trust.
-fn lie(job: u64, nonce: u128) -> Call {
+/// A false claim. The third one costs a client its trust.
+fn false_claim(job: u64, nonce: u128) -> Call {
     let (done, sum) = (Span::new(0, 0), Vec::new());
     let (hits, shares) = (vec![nonce], Vec::new());
     let (lease, epoch, job, finished) = (LeaseId(0), Epoch(0), JobId(job), false);
@@ -215,116 +216,120 @@ fn lie(job: u64, nonce: u128) -> Call {
 }
 
 #[test]
-fn newcomers_from_where_someone_lied_are_let_in_and_suspect() {
-    let house = House::new();
-    house.service.submit_main(samples::search(100, 1)).unwrap();
-    let mut neighbour = house.joined(NEAR, 1);
+fn newcomers_from_an_address_that_lied_are_admitted_and_suspect() {
+    let server = Fixture::new();
+    server.service.submit_main(samples::search(100, 1)).unwrap();
+    let mut neighbour = server.joined(NEAR, 1);
     for round in 0..5u8 {
-        let mut liar = house.joined(NEAR, 10 + round);
+        let mut liar = server.joined(NEAR, 10 + round);
         for nonce in 0..3 {
-            assert!(matches!(house.call(&mut liar, lie(1, nonce)), Answer::Verdict(_)));
+            assert!(matches!(server.call(&mut liar, false_claim(1, nonce)), Answer::Verdict(_)));
         }
-        // Its own session stays without work.
-        assert!(is_refused(&house.call(&mut liar, Call::Ask), RefusalReason::Banned));
+        // The liar itself gets no more work.
+        assert!(is_refused(&server.call(&mut liar, Call::Ask), RefusalReason::Banned));
         let mut again = Peer::at(FAR);
-        assert!(is_refused(&house.call(&mut again, hello(10 + round)), RefusalReason::Banned));
+        assert!(is_refused(&server.call(&mut again, hello(10 + round)), RefusalReason::Banned));
     }
-    let mut newcomer = house.joined(NEAR, 2);
-    let elsewhere = house.joined(FAR, 3);
-    let standing = |peer: &Peer| house.standing(peer.client.unwrap().0);
+    let mut newcomer = server.joined(NEAR, 2);
+    let elsewhere = server.joined(FAR, 3);
+    let standing = |peer: &Peer| server.standing(peer.client.unwrap().0);
     assert_eq!(standing(&newcomer), "good, suspect address");
     assert_eq!((standing(&neighbour), standing(&elsewhere)), ("good".into(), "good".into()));
     for peer in [&mut newcomer, &mut neighbour] {
-        assert!(matches!(house.call(peer, Call::Ask), Answer::Grant(_)));
+        assert!(matches!(server.call(peer, Call::Ask), Answer::Grant(_)));
     }
-    assert_eq!(house.bans(), []);
+    assert_eq!(server.bans(), []);
 }
 
 #[test]
-fn a_banned_address_is_turned_away_with_its_clients_until_it_is_lifted() {
-    let house = House::open();
-    house.service.submit_main(samples::search(100, 1)).unwrap();
-    let (mut inside, mut other) = (house.joined(NEAR, 1), house.joined(FAR, 2));
-    assert!(matches!(house.call(&mut inside, Call::Ask), Answer::Grant(_)));
-    let leased = || house.service.with(|coordinator, _| coordinator.job(JobId(1)).unwrap().leased);
+fn a_banned_address_is_refused_with_its_clients_until_the_ban_is_lifted() {
+    let server = Fixture::open();
+    server.service.submit_main(samples::search(100, 1)).unwrap();
+    let (mut inside, mut other) = (server.joined(NEAR, 1), server.joined(FAR, 2));
+    assert!(matches!(server.call(&mut inside, Call::Ask), Answer::Grant(_)));
+    let leased = || server.service.read(|coordinator| coordinator.job(JobId(1)).unwrap().leased);
     assert!(leased() > 0);
     for _ in 0..2 {
-        assert_eq!(house.ask(HERE, Call::Ban(party(NEAR))), Answer::Ok, "again is the same");
+        assert_eq!(
+            server.ask(HERE, Call::Ban(party(NEAR))),
+            Answer::Ok,
+            "banning again changes nothing"
+        );
     }
-    assert_eq!(leased(), 0, "what it held is free");
-    let notices = house.service.notices(inside.client.unwrap());
+    assert_eq!(leased(), 0, "its leases are free");
+    let notices = server.service.notices(inside.client.unwrap());
     assert!(
         notices.iter().any(|notice| matches!(notice.what, Notification::Revoked(_))),
         "{notices:?}"
     );
-    for call in [Call::Ask, Call::Heartbeat, lie(1, 5)] {
-        assert!(is_refused(&house.call(&mut inside, call), RefusalReason::Banned));
+    for call in [Call::Ask, Call::Heartbeat, false_claim(1, 5)] {
+        assert!(is_refused(&server.call(&mut inside, call), RefusalReason::Banned));
     }
-    // Its key, and any other, from there; and a job. Mapped addresses are the same.
+    // Any key from there is refused, and so is a job. Mapped addresses are the same.
     for call in [hello(1), hello(3), submit(1, 1)] {
-        assert!(is_refused(&house.ask("::ffff:192.0.2.1", call), RefusalReason::Banned));
+        assert!(is_refused(&server.ask("::ffff:192.0.2.1", call), RefusalReason::Banned));
     }
-    assert!(house.service.join_classic(&Peer::at(NEAR).sender).is_err());
-    assert!(house.standing(1).contains("operator"), "{}", house.standing(1));
-    assert_eq!(house.bans(), [(party(NEAR), 4)]);
-    assert!(matches!(house.call(&mut other, Call::Ask), Answer::Grant(_)));
-    assert!(is_refused(&house.ask(HERE, Call::Unban(party(FAR))), RefusalReason::Unknown));
-    assert_eq!(house.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
+    assert!(server.service.join_plaintext(&Peer::at(NEAR).origin).is_err());
+    assert!(server.standing(1).contains("operator"), "{}", server.standing(1));
+    assert_eq!(server.bans(), [(party(NEAR), 4)]);
+    assert!(matches!(server.call(&mut other, Call::Ask), Answer::Grant(_)));
+    assert!(is_refused(&server.ask(HERE, Call::Unban(party(FAR))), RefusalReason::Unknown));
+    assert_eq!(server.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
     for key in [1, 3] {
-        let mut back = house.joined(NEAR, key);
-        assert!(matches!(house.call(&mut back, Call::Ask), Answer::Grant(_)));
+        let mut back = server.joined(NEAR, key);
+        assert!(matches!(server.call(&mut back, Call::Ask), Answer::Grant(_)));
     }
-    assert_eq!((house.standing(1), house.bans()), ("good".into(), Vec::new()));
+    assert_eq!((server.standing(1), server.bans()), ("good".into(), Vec::new()));
 }
 
 #[test]
-fn a_banned_client_is_not_its_address() {
-    let house = House::new();
-    house.service.submit_main(samples::search(100, 1)).unwrap();
-    let mut bad = house.joined(NEAR, 1);
-    assert!(is_refused(&house.ask(HERE, Call::Ban(party("7"))), RefusalReason::Unknown));
-    assert_eq!(house.ask(HERE, Call::Ban(party("1"))), Answer::Ok);
-    assert!(is_refused(&house.call(&mut bad, Call::Ask), RefusalReason::Banned));
-    // Also from elsewhere, and also when the coordinator has forgotten it.
-    house.service.with(|coordinator, now| coordinator.expire(now + Duration::from_secs(7_200)));
-    assert_eq!(house.service.with(|coordinator, _| coordinator.totals().clients), 0);
-    assert!(is_refused(&house.ask(FAR, hello(1)), RefusalReason::Banned));
-    let neighbour = house.joined(NEAR, 2);
-    assert_eq!(house.standing(neighbour.client.unwrap().0), "good");
-    assert_eq!(house.bans(), [(party("1"), 1)]);
-    // An address may be lifted where a client of it stays banned.
-    assert_eq!(house.ask(HERE, Call::Ban(party(NEAR))), Answer::Ok);
-    assert_eq!(house.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
-    assert_eq!(house.standing(neighbour.client.unwrap().0), "good");
-    assert!(is_refused(&house.ask(NEAR, hello(1)), RefusalReason::Banned));
-    assert_eq!(house.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
-    house.joined(NEAR, 1);
+fn a_ban_of_a_client_does_not_touch_its_address() {
+    let server = Fixture::new();
+    server.service.submit_main(samples::search(100, 1)).unwrap();
+    let mut bad = server.joined(NEAR, 1);
+    assert!(is_refused(&server.ask(HERE, Call::Ban(party("7"))), RefusalReason::Unknown));
+    assert_eq!(server.ask(HERE, Call::Ban(party("1"))), Answer::Ok);
+    assert!(is_refused(&server.call(&mut bad, Call::Ask), RefusalReason::Banned));
+    // Also from elsewhere, and after the coordinator has forgotten it.
+    server.service.change(|coordinator, now| coordinator.expire(now + Duration::from_secs(7_200)));
+    assert_eq!(server.service.read(|coordinator| coordinator.totals().clients), 0);
+    assert!(is_refused(&server.ask(FAR, hello(1)), RefusalReason::Banned));
+    let neighbour = server.joined(NEAR, 2);
+    assert_eq!(server.standing(neighbour.client.unwrap().0), "good");
+    assert_eq!(server.bans(), [(party("1"), 1)]);
+    // Lifting the ban of an address does not lift that of a client there.
+    assert_eq!(server.ask(HERE, Call::Ban(party(NEAR))), Answer::Ok);
+    assert_eq!(server.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
+    assert_eq!(server.standing(neighbour.client.unwrap().0), "good");
+    assert!(is_refused(&server.ask(NEAR, hello(1)), RefusalReason::Banned));
+    assert_eq!(server.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
+    server.joined(NEAR, 1);
 }
 
 #[test]
-fn one_that_lost_its_trust_is_taken_back_by_the_operator() {
-    let house = House::new();
-    house.service.submit_main(samples::search(100, 1)).unwrap();
-    let mut client = house.joined(NEAR, 1);
+fn the_operator_readmits_a_distrusted_client() {
+    let server = Fixture::new();
+    server.service.submit_main(samples::search(100, 1)).unwrap();
+    let mut client = server.joined(NEAR, 1);
     for nonce in 0..3 {
-        house.call(&mut client, lie(1, nonce));
+        server.call(&mut client, false_claim(1, nonce));
     }
-    assert!(is_refused(&house.call(&mut client, Call::Ask), RefusalReason::Banned));
-    assert_eq!(house.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
-    assert!(matches!(house.call(&mut client, Call::Ask), Answer::Grant(_)));
-    assert!(is_refused(&house.ask(HERE, Call::Unban(party("1"))), RefusalReason::Unknown));
+    assert!(is_refused(&server.call(&mut client, Call::Ask), RefusalReason::Banned));
+    assert_eq!(server.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
+    assert!(matches!(server.call(&mut client, Call::Ask), Answer::Grant(_)));
+    assert!(is_refused(&server.ask(HERE, Call::Unban(party("1"))), RefusalReason::Unknown));
 }
 
 #[test]
-fn bans_are_listed_a_page_at_a_time_and_bounded() {
-    let house = House::new();
-    let ban = |n: u32| house.ask(HERE, Call::Ban(Party::Address(IpAddr::V4(n.into()))));
+fn bans_are_bounded_and_listed_in_pages() {
+    let server = Fixture::new();
+    let ban = |n: u32| server.ask(HERE, Call::Ban(Party::Address(IpAddr::V4(n.into()))));
     assert!((1..=1_000).all(|n| ban(n) == Answer::Ok));
     let answer = ban(1_001);
     assert!(is_refused(&answer, RefusalReason::Full), "{answer:?}");
     let (mut listed, mut offset) = (0, 0);
     loop {
-        let Answer::Bans(lines, next) = house.ask(HERE, Call::Bans(offset)) else { panic!() };
+        let Answer::Bans(lines, next) = server.ask(HERE, Call::Bans(offset)) else { panic!() };
         listed += lines.len();
         if next == 0 {
             break;
@@ -335,43 +340,140 @@ fn bans_are_listed_a_page_at_a_time_and_bounded() {
 }
 
 #[test]
-fn a_connection_ends_when_its_client_knows_that_the_server_closes() {
-    let house = House::new();
-    let mut peer = house.joined(NEAR, 1);
-    let open = house.handle(&mut peer, Call::Heartbeat, 0);
+fn a_connection_ends_once_its_client_has_acknowledged_the_closing() {
+    let server = Fixture::new();
+    let mut peer = server.joined(NEAR, 1);
+    let open = server.handle(&mut peer, Call::Heartbeat, 0);
     assert!(open.reply.notice.is_none() && !open.last);
-    house.service.close();
-    let told = house.handle(&mut peer, Call::Heartbeat, 0);
+    server.service.close();
+    let told = server.handle(&mut peer, Call::Heartbeat, 0);
     assert!(matches!(
         &told.reply.notice,
         Some(Notice { number: 1, what: Notification::Closing(_) })
     ));
     assert!(!told.last);
-    // A reply made before the server closed says nothing of its end, whenever it is sent.
-    assert!(!open.last && !house.service.all_know());
-    let known = house.handle(&mut peer, Call::Heartbeat, 1);
-    assert!(known.reply.notice.is_none() && known.last && house.service.all_know());
+    // A reply made before the server closed does not end the connection, whenever it is sent.
+    assert!(!open.last && !server.service.all_acknowledged());
+    let known = server.handle(&mut peer, Call::Heartbeat, 1);
+    assert!(known.reply.notice.is_none() && known.last && server.service.all_acknowledged());
 }
 
 #[test]
-fn a_page_of_jobs_is_bounded_whatever_they_hold() {
-    let house = House::new();
-    let mut client = house.joined(HERE, 1);
+fn a_page_of_jobs_is_bounded_whatever_the_jobs_hold() {
+    let server = Fixture::new();
+    let mut client = server.joined(HERE, 1);
     for key in 0..110 {
         let puzzle = samples::puzzle_of("ab".repeat(5_000), 0);
         let part = Md5Part::new(&puzzle, None, 1_000, 0, usize::MAX);
         let work = Work::Md5Search(part);
-        house.ask(HERE, Call::Submit(Submit { key: [key; 16], work, priority: 1 }));
+        server.ask(HERE, Call::Submit(Submit { key: [key; 16], work, priority: 1 }));
         for nonce in 0..12 {
-            house.call(&mut client, lie(u64::from(key) + 1, nonce << 50));
+            server.call(&mut client, false_claim(u64::from(key) + 1, nonce << 50));
         }
     }
-    let jobs = house.jobs();
+    let jobs = server.jobs();
     assert_eq!(jobs.len(), 100);
     assert!(jobs.iter().all(|job| job.solutions == 12 && job.title.len() == 120));
     assert!(jobs.iter().all(|job| job.result.split(' ').count() == 4));
     let page = Reply { number: 1, notice: None, answer: Some(Answer::Jobs(jobs, 101)) };
     assert!(page.encode().len() <= crate::proto::MAX_FRAME);
-    let Answer::Jobs(job, 0) = house.ask(FAR, Call::Job { job: 1, offset: 7 }) else { panic!() };
+    let Answer::Jobs(job, 0) = server.ask(FAR, Call::Job { job: 1, offset: 7 }) else { panic!() };
     assert_eq!(job[0].result.split(' ').count(), 5);
+}
+
+/// Says hello with a key of its own for each `n`.
+fn join(server: &Fixture, address: &str, n: u32) -> Answer {
+    let Call::Hello(hello) = hello(0) else { unreachable!() };
+    let mut key = [7; 16];
+    key[..4].copy_from_slice(&n.to_be_bytes());
+    server.ask(address, Call::Hello(Hello { key, ..hello }))
+}
+
+#[test]
+fn clients_of_one_network_are_limited_and_those_of_this_machine_are_not() {
+    let server = Fixture::new();
+    let limit = u32::try_from(CLIENTS_PER_ADDRESS).unwrap();
+    let subnet = |n: u32| format!("2001:db8::{n:x}");
+    for n in 0..limit {
+        assert!(matches!(join(&server, &subnet(n), n), Answer::Welcome(_)), "client {n}");
+        assert!(matches!(join(&server, HERE, limit + n), Answer::Welcome(_)), "client {n}");
+    }
+    let newcomer = 2 * limit;
+    assert!(is_refused(&join(&server, &subnet(newcomer), newcomer), RefusalReason::Full));
+    let plaintext = server.service.join_plaintext(&Peer::at(&subnet(1)).origin);
+    assert!(plaintext.unwrap_err().contains("too many"));
+    // Known clients may come back; this machine and other networks have room.
+    assert!(matches!(join(&server, &subnet(9), 5), Answer::Welcome(_)));
+    assert!(matches!(join(&server, HERE, newcomer + 1), Answer::Welcome(_)));
+    assert!(matches!(join(&server, NEAR, newcomer + 2), Answer::Welcome(_)));
+    // A place is free again when its client leaves.
+    let first = ClientId(1);
+    assert!(server.service.read(|coordinator| coordinator.client(first)).is_some());
+    server.service.leave(first);
+    assert!(matches!(join(&server, &subnet(newcomer), newcomer), Answer::Welcome(_)));
+    assert!(is_refused(&join(&server, &subnet(newcomer), newcomer + 3), RefusalReason::Full));
+}
+
+#[test]
+fn each_consumer_gets_all_events_and_a_slow_one_learns_how_many_it_missed() {
+    let server = Fixture::new();
+    let (mut fast, mut slow) = (server.service.subscribe(), server.service.subscribe());
+    let total = EVENT_QUEUE as u64 + 10;
+    let mut seen = 0;
+    for n in 0..total {
+        server.service.emit(ServerEvent::Left(n));
+        while let Some(event) = fast.try_next() {
+            assert!(matches!(event, ServerEvent::Left(left) if left == seen));
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, total);
+    assert!(matches!(slow.try_next(), Some(ServerEvent::Missed(10))));
+    let rest = std::iter::from_fn(|| slow.try_next());
+    let rest: Vec<u64> = rest
+        .map(|event| match event {
+            ServerEvent::Left(n) => n,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(rest.into_iter().eq(10..total));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_of_plaintext_clients_are_limited_by_the_second() {
+    let server = Fixture::new();
+    let mut events = server.service.subscribe();
+    let mut shown = || std::iter::from_fn(|| events.try_next()).count() as u64;
+    for _ in 0..3 {
+        for _ in 0..2 * PLAINTEXT_LINES_PER_SECOND {
+            server.service.emit_line(ClientId(1), "Computed 1 hashes".into());
+        }
+        assert_eq!(shown(), PLAINTEXT_LINES_PER_SECOND);
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
+#[test]
+fn snapshots_are_json_with_large_numbers_as_decimal_strings() {
+    let server = Fixture::new();
+    server.service.submit_main(samples::search(100, 1)).unwrap();
+    let mut client = server.joined(NEAR, 1);
+    assert!(matches!(server.call(&mut client, Call::Ask), Answer::Grant(_)));
+    let totals = serde_json::to_value(server.service.snapshot()).unwrap();
+    assert_eq!((&totals["clients"], &totals["leases"]), (&1.into(), &1.into()));
+    assert_eq!((&totals["started"], &totals["closing"]), (&true.into(), &false.into()));
+    assert!(totals["instance"].is_string() && totals["search_rate"].is_string());
+    let jobs = serde_json::to_value(server.service.job_page(0, 10)).unwrap();
+    let units = |field: &str| jobs[0][field].as_str().unwrap().parse::<u128>().unwrap();
+    assert_eq!((&jobs[0]["job"], &jobs[0]["state"]), (&1.into(), &"running".into()));
+    assert!(units("leased") > 0);
+    let parts = ["confirmed", "claimed", "leased", "free"].map(units);
+    assert_eq!(parts.into_iter().sum::<u128>(), units("whole"));
+    let clients = serde_json::to_value(server.service.client_page(0, 10)).unwrap();
+    assert_eq!((&clients[0]["client"], &clients[0]["standing"]), (&1.into(), &"good".into()));
+    assert!(server.service.job_page(2, 10).is_empty());
+    assert!(server.service.client_page(0, 0).is_empty());
+    assert_eq!(server.ask(HERE, Call::Cancel(1)), Answer::Ok);
+    assert_eq!(server.service.job_page(0, 10)[0].state, "cancelled");
+    assert!(server.service.snapshot().closing);
 }

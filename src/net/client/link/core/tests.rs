@@ -1,29 +1,13 @@
 use super::*;
 use crate::proto::{Notice, Over};
 
-/// What outlives connections, and what it passes on.
 fn core() -> (Core, mpsc::UnboundedReceiver<Notification>) {
     let (_, requests) = mpsc::channel(1);
-    let (news, told) = mpsc::unbounded_channel();
-    let core = Core {
-        hello: None,
-        requests,
-        pending: BTreeMap::new(),
-        number: 0,
-        session: 0,
-        server: None,
-        notices_seen: 0,
-        cookie: Vec::new(),
-        answered: false,
-        asked: None,
-        answer_time: Duration::from_secs(1),
-        status: watch::channel(Status::Connecting).0,
-        news,
-    };
-    (core, told)
+    let (core, _, notifications) = Core::new(None, requests, Duration::from_secs(1));
+    (core, notifications)
 }
 
-/// The notice of the end of job `number`, pushed or beside an answer.
+/// Returns the notice of the end of job `number`, pushed or beside an answer.
 fn notice(number: u64, pushed: bool) -> Reply {
     let what = Notification::Over(Over { job: number, ..Over::default() });
     let answer = (!pushed).then_some(Answer::Ok);
@@ -42,10 +26,10 @@ fn jobs(told: &mut mpsc::UnboundedReceiver<Notification>) -> Vec<u64> {
 fn a_push_that_overtakes_another_waits_for_its_turn() {
     let (mut core, mut told) = core();
     // The second notice comes first: were it acknowledged, the first would never be sent again.
-    assert!(matches!(core.receive(notice(2, true)), Ok(true)));
+    assert!(matches!(core.receive(notice(2, true), Instant::now()), Ok(true)));
     assert_eq!((core.notices_seen, jobs(&mut told)), (0, vec![]));
-    assert!(matches!(core.receive(notice(1, true)), Ok(true)));
-    assert!(matches!(core.receive(notice(2, true)), Ok(true)));
+    assert!(matches!(core.receive(notice(1, true), Instant::now()), Ok(true)));
+    assert!(matches!(core.receive(notice(2, true), Instant::now()), Ok(true)));
     assert_eq!((core.notices_seen, jobs(&mut told)), (2, vec![1, 2]));
 }
 
@@ -53,7 +37,7 @@ fn a_push_that_overtakes_another_waits_for_its_turn() {
 fn a_repeated_notice_is_told_once() {
     let (mut core, mut told) = core();
     for pushed in [true, false, true] {
-        assert!(matches!(core.receive(notice(1, pushed)), Ok(true)));
+        assert!(matches!(core.receive(notice(1, pushed), Instant::now()), Ok(true)));
     }
     assert_eq!((core.notices_seen, jobs(&mut told)), (1, vec![1]));
 }
@@ -62,13 +46,13 @@ fn a_repeated_notice_is_told_once() {
 fn the_notice_beside_an_answer_is_the_oldest_unseen_one() {
     let (mut core, mut told) = core();
     // Those before it were seen by this client in a session that the server remembers.
-    assert!(matches!(core.receive(notice(5, false)), Ok(true)));
+    assert!(matches!(core.receive(notice(5, false), Instant::now()), Ok(true)));
     assert_eq!((core.notices_seen, jobs(&mut told)), (5, vec![5]));
 }
 
 #[test]
 fn a_notice_without_a_number_is_told_and_not_acknowledged() {
     let (mut core, mut told) = core();
-    assert!(matches!(core.receive(notice(0, true)), Ok(false)));
+    assert!(matches!(core.receive(notice(0, true), Instant::now()), Ok(false)));
     assert_eq!((core.notices_seen, jobs(&mut told)), (0, vec![0]));
 }
