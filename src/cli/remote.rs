@@ -3,26 +3,19 @@
 //! Lists are for every machine. The rest is for the server's own machine, unless the server is open
 //! to all.
 
+mod args;
 mod bans;
 mod follow;
 mod submit;
 mod tables;
 
-use super::net_args::{RouteArgs, runtime};
-use super::values::number;
-use super::verbosity::Verbosity;
+use super::net_args::runtime;
 use super::{Exit, Failure, json};
-use crate::net::client::admin::{Admin, AdminError};
-use crate::net::client::link::{Route, Target};
-use anyhow::anyhow;
+use args::{JobArgs, ServerArgs, unanswered};
 use bans::PartyArgs;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
-use std::time::Duration;
 use submit::SubmitArgs;
-
-/// Time without an answer after which the user is told what the program waits for.
-const SILENCE: Duration = Duration::from_secs(2);
 
 /// Commands that ask something of a server.
 #[derive(Subcommand, Debug)]
@@ -55,36 +48,6 @@ pub enum RemoteCommand {
     Bans(ServerArgs),
 }
 
-/// The server to ask, and how to print its answers. Global, so that `submit` takes these before and
-/// after the kind of the job. clap has no required global arguments, so `to` is checked later.
-#[derive(Args, Clone, Debug)]
-pub struct ServerArgs {
-    /// The server: HOST, HOST:PORT or [IPv6]:PORT
-    #[arg(long, global = true, value_name = "HOST", env = "SEEDRUSH_TO")]
-    to: Option<Target>,
-
-    #[command(flatten)]
-    route: RouteArgs,
-
-    /// One JSON object per line on standard output
-    #[arg(long, global = true)]
-    json: bool,
-
-    #[command(flatten)]
-    verbosity: Verbosity,
-}
-
-/// A job of a server.
-#[derive(Args, Clone, Debug)]
-pub struct JobArgs {
-    /// Number of the job
-    #[arg(value_name = "JOB", value_parser = number(1..=u64::MAX))]
-    job: u64,
-
-    #[command(flatten)]
-    server: ServerArgs,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -103,50 +66,6 @@ pub fn run(command: &RemoteCommand) -> Result<Exit, Failure> {
             RemoteCommand::Bans(server) => bans::list(server).await,
         }
     })
-}
-
-impl ServerArgs {
-    fn admin(&self) -> Result<Admin, Failure> {
-        Ok(asking(self.route()?))
-    }
-
-    fn target(&self) -> Result<&Target, Failure> {
-        let text = "which server? Name it with --to HOST, or in the variable SEEDRUSH_TO";
-        self.to.as_ref().ok_or_else(|| Failure::usage(anyhow!(text)))
-    }
-
-    fn route(&self) -> Result<Route, Failure> {
-        self.route.route(self.target()?)
-    }
-
-    /// The command that waits for a job of this server.
-    fn wait_command(&self, job: u64) -> String {
-        let to = self.to.as_ref().map(|target| format!(" --to {target}")).unwrap_or_default();
-        format!("seedrush wait {job}{to}{}", self.route.words())
-    }
-}
-
-/// Asks the server at `route`; says so when it takes its time.
-fn asking(route: Route) -> Admin {
-    let tries = route.retry_for.as_secs_f64();
-    let words = format!("no answer from {} yet: trying for {tries} s", route.target);
-    let admin = Admin::new(route);
-    let answered = admin.answered();
-    tokio::spawn(async move {
-        if tokio::time::timeout(SILENCE, answered).await.is_err() {
-            tell!("{words}");
-        }
-    });
-    admin
-}
-
-/// Gives a server that does not answer an exit code of its own.
-fn unanswered(error: AdminError) -> Failure {
-    let exit = match error {
-        AdminError::Unreachable(_) | AdminError::Gone => Exit::Unreachable,
-        AdminError::Refused(_) => Exit::NoResult,
-    };
-    Failure::new(exit, error)
 }
 
 async fn jobs(server: &ServerArgs) -> Result<Exit, Failure> {

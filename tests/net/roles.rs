@@ -28,12 +28,13 @@ fn a_ban_dismisses_a_client_and_admits_another_of_its_address() {
     server.wait_for("client 1 (bad) gets no more work: the server's operator has banned it");
     let mut good = Program::client(&address, &["--name", "good"]);
     good.wait_for("job 1");
-    let (code, said) = ask(&address, &["clients"]);
+    let (code, said) = ask(&address, &["clients", "-v"]);
     assert_eq!(code, Some(0));
     assert!(said.contains("banned: the server's operator"), "{said}");
     assert!(!said.contains("suspect"), "{said}");
     let (code, said) = ask(&address, &["bans", "--json"]);
-    let line: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let told = crate::schema::events(&said);
+    let line = &told[0];
     assert_eq!((code, &line["event"], &line["client"]), (Some(0), &"ban".into(), &1.into()));
     assert_eq!(line["turned_away"], 0);
 }

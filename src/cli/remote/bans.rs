@@ -1,6 +1,6 @@
 //! `seedrush ban|unban|bans`: whom a server turns away.
 
-use super::{ServerArgs, unanswered};
+use super::args::{ServerArgs, unanswered};
 use crate::cli::{Exit, Failure, json, text};
 use crate::proto::{BanLine, Party};
 use clap::Args;

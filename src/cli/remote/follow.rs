@@ -1,6 +1,7 @@
 //! `seedrush wait`, and the second half of `submit`: shows a job's progress until it ends.
 
-use super::{JobArgs, ServerArgs, tables, unanswered};
+use super::args::{JobArgs, ServerArgs, unanswered};
+use super::tables;
 use crate::cli::progress::{Due, Rate, Shown};
 use crate::cli::signals::interrupted;
 use crate::cli::text::Outlook;

@@ -1,7 +1,7 @@
 //! `seedrush submit`: gives a server a job.
 
+use super::args::{ServerArgs, asking, unanswered};
 use super::follow::Follower;
-use super::{ServerArgs, asking, unanswered};
 use crate::cli::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
 use crate::cli::signals::interrupted;
 use crate::cli::values::number;

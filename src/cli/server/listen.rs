@@ -1,6 +1,6 @@
 //! Where the server listens.
 
-use super::ServerArgs;
+use super::args::ServerArgs;
 use crate::cli::{Exit, Failure};
 use crate::net::listener::{bind, listen};
 use crate::net::{DEFAULT_PORT, team_port};

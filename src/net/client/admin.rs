@@ -1,5 +1,4 @@
-//! What is asked of a server without a hello: submit, list, cancel, ban. Who may is the server's to
-//! say.
+//! Requests to a server that need no hello: submit, list, cancel, ban. The server says who may.
 
 use super::link::{Link, LinkError, Route, Status};
 use super::worker::describe;
@@ -13,35 +12,35 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How often a job that is waited for is looked at.
+/// Time between two looks at a job that is waited for.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Why nothing came of a request.
+/// Reasons why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdminError {
     /// The server said no.
     #[error("{0}")]
     Refused(String),
-    /// The server was not there.
+    /// The server was unreachable.
     #[error("the server is unreachable: {0}")]
     Unreachable(String),
-    /// Another server is there now.
-    #[error("the server was started anew, and with it the job is gone: submit it again")]
+    /// Another instance of the server is there now.
+    #[error("the server was started again: `seedrush jobs` shows whether it still has the job")]
     Gone,
 }
 
-/// A server to ask things of.
+/// A connection to a server for requests.
 pub struct Admin {
     link: Link,
 }
 
 impl Admin {
-    /// Asks the server at `route`, in the current runtime.
+    /// Connects to the server at `route`, in the current runtime.
     pub fn new(route: Route) -> Self {
         Self { link: Link::start(route, None).0 }
     }
 
-    /// Waits until the server is there, or never will be.
+    /// Waits until the server has answered, or was given up.
     pub fn answered(&self) -> impl Future<Output = ()> + use<> {
         let mut status = self.link.status();
         async move {
@@ -50,7 +49,7 @@ impl Admin {
         }
     }
 
-    /// How the connection stands, and every change of it.
+    /// Returns the state of the connection, and tells of every change.
     pub fn connection(&self) -> watch::Receiver<Status> {
         self.link.status()
     }
@@ -69,7 +68,7 @@ impl Admin {
     /// Submits a job; returns its number, and the instance of the server that has it.
     ///
     /// # Errors
-    /// The server takes it not, or is not there.
+    /// The server rejects it or is unreachable.
     pub async fn submit(&self, work: Work, priority: u32) -> Result<(u64, u64), AdminError> {
         let call = Call::Submit(Submit { key: random::key(), work, priority });
         match self.call(call).await? {
@@ -78,15 +77,15 @@ impl Admin {
         }
     }
 
-    /// How a job stands.
+    /// Returns how a job stands.
     ///
     /// # Errors
-    /// There is no such job, or the server is not there.
+    /// There is no such job, or the server is unreachable.
     pub async fn job(&self, job: u64) -> Result<JobLine, AdminError> {
         self.job_from(job, 0).await
     }
 
-    /// The same, its result from solution `offset` on.
+    /// Returns how a job stands, with its results from solution `offset` on.
     async fn job_from(&self, job: u64, offset: u32) -> Result<JobLine, AdminError> {
         match self.call(Call::Job { job, offset }).await? {
             Answer::Jobs(mut lines, _) if lines.len() == 1 => Ok(lines.remove(0)),
@@ -94,19 +93,19 @@ impl Admin {
         }
     }
 
-    /// What a job is.
+    /// Returns the description of a job.
     ///
     /// # Errors
-    /// There is no such job, or the server is not there.
+    /// There is no such job, or the server is unreachable.
     pub async fn describe(&self, job: u64) -> Result<JobSpec, AdminError> {
         self.watched(describe(&self.link, None, job)).await
     }
 
-    /// Waits until a job of the server with this instance has ended; `show` is told how it stands
-    /// meanwhile. The line that is returned has the whole result.
+    /// Waits until a job of the server with this instance has ended, and tells `show` meanwhile how it
+    /// stands. The line that it returns has all results.
     ///
     /// # Errors
-    /// There is no such job, or the server is not there, or another one.
+    /// There is no such job, or the server is unreachable, or another one now.
     pub async fn wait(
         &self,
         (job, server): (u64, u64),
@@ -146,15 +145,15 @@ impl Admin {
     /// Ends a job.
     ///
     /// # Errors
-    /// There is none that could be ended, or the server is not there.
+    /// There is no such job, it has ended, the server rejects it or is unreachable.
     pub async fn cancel(&self, job: u64) -> Result<(), AdminError> {
         self.done(Call::Cancel(job)).await
     }
 
-    /// All jobs.
+    /// Lists all jobs.
     ///
     /// # Errors
-    /// The server is not there.
+    /// The server is unreachable.
     pub async fn jobs(&self) -> Result<Vec<JobLine>, AdminError> {
         let mut all = Vec::new();
         let mut offset = 0;
@@ -171,10 +170,10 @@ impl Admin {
         }
     }
 
-    /// All clients.
+    /// Lists all clients.
     ///
     /// # Errors
-    /// The server is not there.
+    /// The server is unreachable.
     pub async fn clients(&self) -> Result<Vec<ClientLine>, AdminError> {
         let mut all = Vec::new();
         let mut offset = 0;
@@ -206,7 +205,7 @@ impl Admin {
         self.done(Call::Unban(who)).await
     }
 
-    /// Who is turned away.
+    /// Lists who is turned away.
     ///
     /// # Errors
     /// The server rejects it or is unreachable.
@@ -225,7 +224,7 @@ impl Admin {
         }
     }
 
-    /// Asks for what is answered with "done".
+    /// Makes a request that has no answer but "done".
     async fn done(&self, call: Call) -> Result<(), AdminError> {
         match self.call(call).await? {
             Answer::Ok => Ok(()),
@@ -270,7 +269,7 @@ fn confused() -> AdminError {
     )
 }
 
-/// Whether a submission fits a datagram; a longer one needs TCP.
+/// Returns true if a submission fits a datagram; a longer one needs TCP.
 pub fn fits_datagram(work: &Work) -> bool {
     let submit = Submit { key: [0; 16], work: work.clone(), priority: 100 };
     let request = proto::Request {

@@ -5,9 +5,7 @@ mod datagrams;
 
 pub use super::sockets::{bind, listen};
 
-use super::limits::{
-    ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK, FRAME_BUFFER, RESULT_TIME,
-};
+use super::limits::{ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK, FRAME_BUFFER, RESULT_TIME};
 use super::plaintext::{self, Problem};
 use super::server::admission::{Admission, Seat, SeatLimits};
 use super::server::service::Outlets;
@@ -140,7 +138,7 @@ impl Server {
                 }
             }
         }
-        if service.has_lingered() {
+        if service.has_lingered() && !stopped {
             tokio::time::sleep(RESULT_TIME).await;
         }
         // Clients that do not answer are not waited for any longer.
