@@ -199,8 +199,13 @@ fn client_row(line: &ClientLine, whole: bool) -> String {
     if whole {
         row += &format!("{:>14}{:>7}", text::amount(line.done), line.false_hits);
     }
-    let standing =
-        if line.connected { line.standing.clone() } else { format!("away, {}", line.standing) };
+    let away = if line.connected { "" } else { ", away" };
+    let standing = match line.standing.strip_prefix("good") {
+        Some(rest) if !line.connected => format!("away{rest}"),
+        Some(_) => line.standing.clone(),
+        // The reason matters more.
+        None => format!("{}{away}", line.standing),
+    };
     row + "  " + &shorten(&standing, STANDING)
 }
 
