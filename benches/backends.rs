@@ -1,13 +1,13 @@
-//! `cargo bench`: the backends against each other, in candidates a second.
+//! `cargo bench`: compares the backends, in candidates a second.
 //!
-//! divan, because it reports items a second and takes a whole search as one iteration without
-//! ceremony. Each bench searches the same span of a layout and asserts the hits it must find, so
-//! that no rate is of work left out; run as tests (`cargo bench -- --test`), each runs once.
+//! divan reports items a second and takes a whole search as one iteration. Each bench searches the
+//! same span of a layout and asserts its known hits, so that no rate leaves work out. As tests
+//! (`cargo bench -- --test`), each runs once.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use seedrush::backend::{Backend, Control};
-use seedrush::cpu::{Cpu, Level};
+use seedrush::cpu::{Cpu, Level, LevelError};
 use seedrush::gpu::{Gpu, Workload};
 use seedrush::{Difficulty, Encoding, Layout, Puzzle, SeedSpace, Span};
 use std::num::NonZeroUsize;
@@ -21,7 +21,7 @@ fn main() {
     divan::main();
 }
 
-/// What the judge alone finds in the span of a case: the known hits.
+/// A span and the hits that the judge finds in it.
 struct Case {
     space: Arc<SeedSpace>,
     span: Span,
@@ -46,7 +46,7 @@ fn case(layout: Layout, encoding: Encoding) -> Case {
     Case { space, span, hits }
 }
 
-/// The plain loop that the kernels are held against.
+/// Searches with the md-5 crate alone, as a baseline.
 fn by_the_crate(space: &SeedSpace, span: Span, hits: &mut Vec<u128>) {
     for nonce in span.start()..span.end() {
         let seed = space.seed(nonce).expect("the span is in the room");
@@ -78,13 +78,21 @@ fn md5_crate<const E: usize>(bencher: Bencher<'_, '_>, layout: Layout) {
 fn cpu(bencher: Bencher<'_, '_>, level: Level, layout: Layout, encoding: Encoding) {
     match Cpu::new(Some(level), Some(NonZeroUsize::MIN)) {
         Ok(cpu) => search(bencher, &cpu, 1 << 24, find(layout, encoding)),
-        Err(_) => println!("skipped: this machine has no {level}"),
+        Err(error) => skip(level, &error),
     }
 }
 
-/// Searches `len` nonces an iteration.
+/// Reports that a bench is skipped; fails if SEEDRUSH_REQUIRE lists the level.
+fn skip(level: Level, error: &LevelError) {
+    let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
+    let is_required = required.split(',').any(|part| part.trim() == level.to_string());
+    assert!(!is_required, "SEEDRUSH_REQUIRE: {error}");
+    println!("skipped: {error}");
+}
+
+/// Searches `len` nonces in each iteration.
 fn search(bencher: Bencher<'_, '_>, backend: &dyn Backend, len: u64, case: &Case) {
-    // The known span first, for its hits; then enough behind it for a rate.
+    // The known span first, for its hits; then enough nonces for a rate.
     let known = Control::new(Arc::clone(&case.space), case.span, BITS, usize::MAX);
     backend.search(&known).expect("the backend does not fail");
     assert!(known.hits().iter().map(|hit| hit.nonce).eq(case.hits.iter().copied()));
@@ -96,8 +104,8 @@ fn search(bencher: Bencher<'_, '_>, backend: &dyn Backend, len: u64, case: &Case
     });
 }
 
-/// The GPU that SEEDRUSH_BENCH_GPU names, or the best hardware GPU; opened once, so that shaders
-/// are compiled once.
+/// Returns the GPU that SEEDRUSH_BENCH_GPU names, or the best hardware GPU. Opens it once, so that
+/// shaders are compiled once.
 fn the_gpu() -> Option<&'static Gpu> {
     static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
     let open = || {
@@ -116,8 +124,8 @@ fn the_gpu() -> Option<&'static Gpu> {
 #[divan::bench(args = Layout::ALL, consts = [0, 1], sample_count = 9, sample_size = 1)]
 fn gpu<const E: usize>(bencher: Bencher<'_, '_>, layout: Layout) {
     let Some(gpu) = the_gpu() else { return };
-    // Hardware needs many dispatches for a rate, software must end some day.
-    let software = gpu.info().kind == seedrush::gpu::Kind::Software;
+    // Hardware needs many dispatches for a rate; software is slow.
+    let software = gpu.info().kind == seedrush::gpu::AdapterKind::Software;
     search(bencher, gpu, if software { 1 << 23 } else { 1 << 36 }, find(layout, ENCODINGS[E]));
 }
 

@@ -1,6 +1,6 @@
-//! What a lease costs the coordinator, sockets and all else left out.
+//! Costs of leases in the coordinator alone, without sockets.
 //!
-//! A round trip is a request, the grant, and the final report of the lease. What clients do is no
+//! A round trip is a request, the grant, and the final report of the lease. The work of clients is no
 //! part of it: sums are known in closed form, and the two thousand shares of a lease of a search are
 //! looked up before the clock runs.
 
@@ -11,7 +11,7 @@ use seedrush::coordinator::{
     Assignment, ClientId, Config, Coordinator, Event, Grant, Join, LeaseState, Report,
 };
 use seedrush::cpu::Cpu;
-use seedrush::jobs::{JobKind, JobSpec, Md5Search, Outcome, SumOfSquares};
+use seedrush::jobs::{JobKind, JobSpec, Md5Search, Outcome, SearchOutcome, SumOfSquares};
 use seedrush::span::Span;
 use seedrush::{Difficulty, Encoding, Layout, Puzzle};
 use std::num::NonZeroUsize;
@@ -77,7 +77,7 @@ fn search() -> JobSpec {
 struct Client {
     id: ClientId,
     requests: u64,
-    lease: Option<Grant>,
+    lease: Option<(Grant, JobSpec)>,
 }
 
 impl Client {
@@ -85,28 +85,28 @@ impl Client {
     fn fetch(&mut self, now: Duration, coordinator: &mut Coordinator) {
         self.requests += 1;
         let answer = coordinator.request(now, self.id, self.requests);
-        let Ok(Assignment::Lease(grant)) = answer else { panic!("no lease: {answer:?}") };
-        self.lease = Some(grant);
+        let Ok(Assignment::Lease(grant, spec)) = answer else { panic!("no lease: {answer:?}") };
+        self.lease = Some((grant, spec));
     }
 }
 
-/// What an honest client reports of a lease.
-fn report(grant: &Grant, cpu: &Cpu) -> Report {
-    let outcome = match &grant.spec {
+/// Returns the report of an honest client about a lease.
+fn report((grant, spec): &(Grant, JobSpec), cpu: &Cpu) -> Report {
+    let outcome = match spec {
         JobSpec::SumOfSquares(_) => Outcome::SumOfSquares(sum_over(grant.span).into()),
         JobSpec::Md5Search(search) => {
             let bits = grant.share_bits.expect("a lease with shares");
             let control = Control::new(search.space().clone(), grant.span, bits, usize::MAX);
             cpu.search(&control).expect("the cpu does not fail");
             let shares = control.hits().iter().map(|hit| hit.nonce).collect();
-            Outcome::Md5Search { hits: Vec::new(), shares }
+            Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares })
         }
     };
     let (lease, epoch, job, span) = (grant.lease, grant.epoch, grant.job, grant.span);
     Report { lease, epoch, job, span, outcome, last: true }
 }
 
-/// Of numbers up to 2^38, so that everything fits.
+/// Returns the sum over numbers up to 2^38, so that everything fits.
 fn sum_over(span: Span) -> u128 {
     let below = |end: u128| end.checked_sub(1).map_or(0, |n| n * (n + 1) * (2 * n + 1) / 6);
     below(span.end()) - below(span.start())
@@ -144,7 +144,7 @@ impl Team {
         Self { coordinator, cpu: cpu.expect("the best level"), clients, next: 0, now: second }
     }
 
-    /// What the next clients report of the leases that they hold.
+    /// Returns the reports of the next clients about the leases that they hold.
     fn work(&self) -> Vec<Report> {
         let places = (1..=ROUND as usize).map(|n| (self.next + n) % self.clients.len());
         // Where there are fewer clients than round trips, later leases are not known yet.
@@ -153,7 +153,7 @@ impl Team {
         leases.map(|place| report(lease(place), &self.cpu)).collect()
     }
 
-    /// [`ROUND`] round trips of one client after the other; returns what was counted.
+    /// Runs [`ROUND`] round trips of one client after the other; returns the units counted.
     fn round(&mut self, reports: &mut Vec<Report>) -> u128 {
         let mut counted = 0;
         for report in reports.drain(..) {

@@ -1,19 +1,19 @@
-//! Searches prefixes for the `tunnel` layout in `text`: `tunnel_prefixes COUNT [FRONT]`.
+//! Searches for prefixes of the `tunnel` layout in `text`: `tunnel_prefixes COUNT [FRONT]`.
 //!
-//! Prints COUNT lines of 24 characters, words 0 to 5, each beginning with FRONT (0x for seeds that
-//! are written with one). `src/seeds/tunnel.rs` holds the result; its tests prove every member.
+//! Prints COUNT lines of 24 characters, words 0 to 5, each beginning with FRONT (0x for seeds with
+//! that prefix). `src/seeds/tunnel.rs` holds the result; its tests recompute every member.
 
 use seedrush::steps::{INITIAL, K, boolean, step};
 
 const TOGGLES: [u32; 7] = [3, 8, 11, 16, 19, 24, 27];
 const HEX: &[u8] = b"0123456789abcdefABCDEF";
 
-/// Characters from which every member's sums stay hex digits, byte by byte.
+/// Characters with which every member's words stay hex digits, for each byte.
 const WORD_3: [&[u8]; 4] = [b"AB", b"ABCDEF", b"AB", b"AB"];
 const WORD_4: [&[u8]; 4] = [b"CDEF", b"CDEF", b"CDEF", b"ABCDEF"];
 const WORD_5: [&[u8]; 4] = [HEX; 4];
 
-/// xorshift64*: any spread-out numbers will do.
+/// The generator xorshift64*; its quality hardly matters here.
 struct Random(u64);
 
 impl Random {
@@ -41,7 +41,7 @@ fn main() {
     }
 }
 
-/// Bits `b + turn` for every toggle `b`.
+/// Returns a mask of the bits `b + turn` for every toggle `b`.
 fn bits(turn: u32) -> u32 {
     TOGGLES.iter().fold(0, |mask, b| mask | 1u32.rotate_left(b + turn))
 }
@@ -50,7 +50,7 @@ fn word(characters: &[u8]) -> u32 {
     characters.iter().rev().fold(0, |word, &c| word << 8 | u32::from(c))
 }
 
-/// Three random words that begin with `front`, then whatever words 3, 4 and 5 fit behind them.
+/// Draws three words that begin with `front`, and looks for words 3, 4 and 5 that fit them.
 fn attempt(random: &mut Random, front: &str) -> Option<String> {
     let mut text = front.as_bytes().to_vec();
     text.resize_with(12, || HEX[random.below(HEX.len())]);
@@ -80,7 +80,7 @@ fn attempt(random: &mut Random, front: &str) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// What step `i` rotates.
+/// Returns the sum that step `i` rotates.
 fn sum(i: usize, [q4, q3, q2, q1]: [u32; 4], word: u32) -> u32 {
     boolean(i, q1, q2, q3).wrapping_add(q4).wrapping_add(word).wrapping_add(K[i])
 }

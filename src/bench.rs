@@ -1,4 +1,4 @@
-//! Rates of candidates truly tested, held against what the machine could do at best.
+//! Measures rates of tested candidates and compares them with the best rate of the machine.
 
 use crate::backend::{Backend, BackendError, Control};
 use crate::cpu::{self, Cpu, Level, LevelError};
@@ -7,72 +7,84 @@ use crate::plan::Plan;
 use crate::puzzle::{Difficulty, Encoding, Puzzle, PuzzleError};
 use crate::seeds::{Layout, LayoutError, SeedSpace};
 use crate::span::Span;
-use serde::Serialize;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-/// Hits of this many bits are counted: enough of them in a second to see that none is missing, few
-/// enough not to slow the search down.
+/// Zero bits of a counted hit: a second has enough of them to show that none is missing, and too few
+/// to slow the search down.
 pub const HIT_BITS: u32 = 20;
 
-/// Where a measured search begins: in `counting`, seeds of eight digits and more.
+/// First nonce of a measured search: in `counting`, seeds have eight digits or more.
 const START: u128 = 1 << 28;
 
-/// A GPU searches this long before its time counts: its shader is compiled and its dispatches grow.
+/// Time before a GPU's measurement starts: its shader is compiled and its dispatches grow.
 const GPU_WARM_UP: Duration = Duration::from_millis(500);
 
-/// What a row measures.
+/// A combination to measure.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What searches.
+    /// Backend that searches.
     pub searcher: Searcher,
-    /// Which seeds.
+    /// Layout of the seeds.
     pub layout: Layout,
-    /// How they are hashed.
+    /// Encoding of the puzzle.
     pub encoding: Encoding,
 }
 
-/// A backend to be measured.
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (layout, encoding) = (self.layout, self.encoding);
+        match &self.searcher {
+            Searcher::Cpu(level, threads) => {
+                write!(f, "cpu {level} (threads: {threads}), {layout}, {encoding}")
+            }
+            Searcher::Gpu(gpu) => write!(f, "gpu {}, {layout}, {encoding}", gpu.info().name),
+        }
+    }
+}
+
+/// A backend to measure.
 #[derive(Clone, Debug)]
 pub enum Searcher {
-    /// The cpu at a level, with this many threads.
+    /// The cpu backend at a level, with a number of threads.
     Cpu(Level, NonZeroUsize),
     /// A GPU.
     Gpu(Arc<Gpu>),
 }
 
-/// One measured combination, as `seedrush bench --json` prints it.
-#[derive(Clone, Debug, Serialize)]
+/// One measured combination.
+#[derive(Clone, Debug)]
 pub struct Row {
     /// `cpu` or `gpu`.
     pub backend: String,
     /// Level of the cpu backend, or name of the GPU.
     pub level: String,
-    /// Which seeds.
+    /// Layout of the seeds.
     pub layout: String,
-    /// How they are hashed.
+    /// Encoding of the puzzle.
     pub encoding: String,
     /// Number of threads.
     pub threads: usize,
     /// Candidates tested.
     pub candidates: u64,
-    /// For this long.
+    /// Time that took.
     pub seconds: f64,
     /// Candidates a second.
     pub rate: f64,
-    /// Candidates seen with [`HIT_BITS`] zero bits.
+    /// Candidates found with [`HIT_BITS`] zero bits.
     pub hits: usize,
-    /// How many there should be: `candidates / 2^HIT_BITS`.
+    /// Expected number of them: `candidates / 2^HIT_BITS`.
     pub expected_hits: f64,
-    /// The clock while it ran, where it can be measured.
+    /// Clock during the search, if it can be measured.
     pub clock_hz: Option<f64>,
-    /// Rate over the best there could be: of the cpu, the instruction floor at that clock, all
-    /// threads together; of a GPU, what it does with MD5 steps alone, measured in the same run.
+    /// Rate as a fraction of the best one: for the cpu, the instruction floor at that clock for all
+    /// threads; for a GPU, its rate of MD5 steps alone, measured in the same run.
     pub efficiency: Option<f64>,
 }
 
-/// Why a row could not be measured.
+/// Reasons why a row could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The string does not make a puzzle.
@@ -81,18 +93,18 @@ pub enum BenchError {
     /// The string does not fit the layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The level is not to be had.
+    /// The machine lacks the level.
     #[error(transparent)]
     Level(#[from] LevelError),
-    /// The backend broke down.
+    /// The backend failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
 
-/// A control over a space for `string` that counts hits of [`HIT_BITS`] and never has enough.
+/// Returns a control over a space for `string` that counts hits of [`HIT_BITS`] and never ends early.
 ///
 /// # Errors
-/// There is no such puzzle or space.
+/// The string makes no puzzle, or does not fit the layout.
 pub fn control(string: &str, layout: Layout, encoding: Encoding) -> Result<Control, BenchError> {
     let puzzle = Puzzle::new(string, Difficulty::from_bits(128)?, encoding)?;
     let space = SeedSpace::new(&puzzle, layout)?;
@@ -101,16 +113,16 @@ pub fn control(string: &str, layout: Layout, encoding: Encoding) -> Result<Contr
     Ok(Control::new(Arc::new(space), span, HIT_BITS, usize::MAX))
 }
 
-/// The plan of the seeds with which a measurement begins.
+/// Returns the plan of the first seeds of a measurement.
 fn plan_at_start(control: &Control) -> Option<Plan> {
     let space = control.space();
     Plan::new(space, START.min(space.room() / 2))
 }
 
-/// Runs `backend` on `control` for about `time`; returns how long it took.
+/// Runs `backend` on `control` for about `time`; returns the time it took.
 ///
 /// # Errors
-/// The backend broke down.
+/// The backend failed.
 pub fn run(
     backend: &dyn Backend,
     control: &Control,
@@ -130,7 +142,7 @@ pub fn run(
 /// Measures one combination for about `time`.
 ///
 /// # Errors
-/// The case is impossible for this string or machine.
+/// The string or the machine does not support the case.
 pub fn measure(string: &str, case: &Case, time: Duration) -> Result<Row, BenchError> {
     let control = control(string, case.layout, case.encoding)?;
     match &case.searcher {

@@ -25,9 +25,11 @@
 //! - [`cpu`]: threads running one kernel at the scalar, AVX2 or AVX-512 level.
 //! - [`gpu`]: the same kernel as a compute shader. [`machine`]: which of them search here.
 //! - [`mod@search`]: all of it behind one call.
-//! - [`jobs`]: kinds of divisible work and what each must prove. [`coordinator`]: leases their spans
+//! - [`lease`]: ids and messages of leases. [`jobs`]: kinds of divisible work and what each must
+//!   prove. [`coordinator`]: leases their spans
 //!   to clients and believes nothing that it has not checked.
-//! - [`proto`]: their messages. [`net`]: sockets, servers and clients.
+//! - [`worker`]: the client's side of each kind: runs a lease on a backend.
+//! - [`proto`]: messages of servers and clients. [`net`]: sockets, servers and clients.
 //! - [`mod@bench`]: rates, held against the instruction floor of the machine.
 
 pub mod backend;
@@ -38,6 +40,7 @@ pub mod coordinator;
 pub mod cpu;
 pub mod gpu;
 pub mod jobs;
+pub mod lease;
 pub mod machine;
 pub mod net;
 pub mod plan;
@@ -48,6 +51,7 @@ pub mod search;
 pub mod seeds;
 pub mod span;
 pub mod steps;
+pub mod worker;
 
 pub use puzzle::{Difficulty, Digest, Encoding, Puzzle, PuzzleError};
 pub use search::{Options, Report, Search, SearchError, Solution, search};

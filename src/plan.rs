@@ -10,34 +10,35 @@
 //! A nonce is `base * F + member`, whatever the layout. See docs/performance.md for the costs.
 
 use crate::puzzle::Encoding;
+pub use crate::seeds::TUNNEL_START;
 use crate::seeds::{Digit, Family, SeedSpace, Segment};
 use crate::span::Span;
-use crate::steps::LAST_FILTER_STEP;
+use crate::steps::{LAST_FILTER_STEP, word_of_step};
 
-/// The first step that sees a member of a tunnel family.
-pub const TUNNEL_START: usize = 23;
-
-/// The words that a tunnel's members change.
+/// Message words that a tunnel's members change.
 pub const TUNNEL_WORDS: [usize; 3] = [3, 4, 7];
 
-/// The one input of every kernel: a segment of a seed space in words.
+/// Slots of a tunnel member's row: one for each of its steps that adds one of [`TUNNEL_WORDS`].
+pub const TUNNEL_SLOTS: usize = tunnel_slots_before(64);
+
+/// Input of every kernel: a segment of a seed space in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Nonces that this plan serves.
+    /// Nonces that the plan covers.
     pub span: Span,
-    /// The base that kernels call 0.
+    /// Base that kernels number 0.
     pub first_base: u128,
-    /// How digits are spelled.
+    /// Spelling of the digits.
     pub encoding: Encoding,
-    /// The first block; bits that belong to base digits or members are zero.
+    /// First block; bits that belong to base digits or members are zero.
     pub block: [u32; 16],
-    /// How the base's words are made; at most three.
+    /// Words that hold digits of the base; at most three.
     pub base_words: Vec<BaseWord>,
-    /// What members add.
+    /// Words that members change.
     pub members: Members,
-    /// The first step that sees a member's word.
+    /// First step that adds a member's word.
     pub start: usize,
-    /// Constant blocks behind the first.
+    /// Constant blocks after the first.
     pub later_blocks: Vec<[u32; 16]>,
 }
 
@@ -52,18 +53,18 @@ pub struct BaseWord {
     pub right: u32,
     /// Second shift.
     pub left: u32,
-    /// Bits of the word that hold base digits.
+    /// Bits of the word that hold digits of the base.
     pub mask: u32,
 }
 
-/// The words in which the members of a family differ.
+/// Words in which the members of a family differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Members {
     /// Each member adds its own value to this word of the block.
     Word {
         /// Index in the first block; also the start step.
         word: usize,
-        /// One value a member.
+        /// One value for each member.
         values: Vec<u32>,
     },
     /// Each member has its own words 3, 4 and 7.
@@ -71,7 +72,7 @@ pub enum Members {
 }
 
 impl Members {
-    /// Number of members of the family.
+    /// Returns the number of members of the family.
     pub fn size(&self) -> u32 {
         match self {
             Self::Word { values, .. } => values.len() as u32,
@@ -81,7 +82,7 @@ impl Members {
 }
 
 impl BaseWord {
-    /// The bits that this word gets from the base whose low 32 bits are `low`.
+    /// Returns the bits of this word for the base whose low 32 bits are `low`.
     pub fn value(self, encoding: Encoding, low: u32) -> u32 {
         let field = low.checked_shr(self.right).unwrap_or(0) << self.left;
         let spelled = match encoding {
@@ -92,19 +93,19 @@ impl BaseWord {
     }
 }
 
-/// The low four digits of `field` as characters, most significant first in memory.
+/// Spells the low four digits of `field` as characters, most significant first in memory.
 ///
-/// Written in operations that a vector lane and a shader have too; the kernels repeat it.
+/// Uses only operations that vector lanes and shaders have too; the kernels repeat it.
 pub fn spell_text(field: u32) -> u32 {
     let pairs = (field >> 8 & 0xff) | (field << 16 & 0x00ff_0000);
     let digits = (pairs >> 4 & 0x000f_000f) | (pairs << 8 & 0x0f00_0f00);
-    // 1 in every byte whose digit is above 9: its character lies 39 further on.
+    // 1 in every byte whose digit is above 9: letters lie 39 further on than digits.
     let letters = (digits + 0x0606_0606) >> 4 & 0x0101_0101;
     digits + 0x3030_3030 + letters * 39
 }
 
 impl Plan {
-    /// The plan of the segment that holds `nonce`; `None` outside the room of `space`.
+    /// Returns the plan of the segment that holds `nonce`; `None` outside the room of `space`.
     pub fn new(space: &SeedSpace, nonce: u128) -> Option<Self> {
         Some(Self::of_segment(space.puzzle().encoding(), &space.segment(nonce)?))
     }
@@ -135,41 +136,52 @@ impl Plan {
         }
     }
 
-    /// Members of every base.
+    /// Returns the number of members of each base.
     pub fn family(&self) -> u32 {
         self.members.size()
     }
 
-    /// The nonce of a member of the base whose low bits are `low`.
+    /// Returns the nonce of a member of the base whose low bits are `low`.
     pub fn nonce(&self, low: u32, member: u32) -> u128 {
         (self.first_base + u128::from(low)) * u128::from(self.family()) + u128::from(member)
     }
 
-    /// The first block with the words of a tunnel's first member: the steps before the start see the
-    /// words of some member, and it does not matter whose.
+    /// Returns the first block without the base's digits. A tunnel's words are those of its first
+    /// member: the steps before the start give the same state with any member's words.
     pub fn first_block(&self) -> [u32; 16] {
         let mut block = self.block;
         if let Members::Tunnel(words) = &self.members {
-            for (at, word) in TUNNEL_WORDS.into_iter().zip(words[0]) {
-                block[at] = word;
-            }
+            set_tunnel_words(&mut block, words[0]);
         }
         block
     }
 
-    /// MD5 steps that one candidate costs.
+    /// Returns the first block of one candidate, complete.
+    pub fn block_of(&self, low: u32, member: u32) -> [u32; 16] {
+        let mut block = self.block;
+        for word in &self.base_words {
+            block[word.word] |= word.value(self.encoding, low);
+        }
+        match &self.members {
+            Members::Word { word, values } => block[*word] |= values[member as usize],
+            Members::Tunnel(words) => set_tunnel_words(&mut block, words[member as usize]),
+        }
+        block
+    }
+
+    /// Returns the number of MD5 steps that one candidate costs.
     pub fn steps(&self) -> usize {
         64 * self.later_blocks.len() + LAST_FILTER_STEP + 1 - self.start
     }
 
-    /// The part of `span` that lies in this plan, cut into tiles: bases times members.
+    /// Cuts the part of `span` that lies in this plan into tiles: bases times members.
     pub fn tiles(&self, span: Span) -> impl Iterator<Item = Tile> + use<> {
         let family = u128::from(self.family());
         let first = self.first_base * family;
         let span = span.intersect(self.span);
         let (start, end) =
             (span.start() - first.min(span.start()), span.end() - first.min(span.end()));
-        // A first base entered in the middle, whole bases, a last base left in the middle.
+        // The end of a base, whole bases, and the beginning of a base.
         let whole_from = start.next_multiple_of(family).min(end);
         let whole_to = (end - end % family).max(whole_from);
         [(start, whole_from), (whole_from, whole_to), (whole_to, end)]
@@ -187,33 +199,82 @@ impl Plan {
     }
 }
 
-/// Some bases of a plan, each with the same members.
+fn set_tunnel_words(block: &mut [u32; 16], words: [u32; 3]) {
+    for (at, word) in TUNNEL_WORDS.into_iter().zip(words) {
+        block[at] = word;
+    }
+}
+
+/// Returns the index in [`TUNNEL_WORDS`] of the word that step `i` adds.
+pub const fn tunnel_word(i: usize) -> Option<usize> {
+    let mut n = 0;
+    while n < TUNNEL_WORDS.len() {
+        if word_of_step(i) == TUNNEL_WORDS[n] {
+            return Some(n);
+        }
+        n += 1;
+    }
+    None
+}
+
+/// Returns the slot of a member's row that step `i` adds, in a kernel that starts at step `start`.
+///
+/// The row of a tunnel's member has a slot for each step that adds one of its words, numbered in
+/// order. Other rows have a slot for each of `words` message words from word `start` on.
+pub const fn row_slot(start: usize, words: usize, i: usize) -> Option<usize> {
+    let word = word_of_step(i);
+    if start != TUNNEL_START {
+        let varies = word >= start && word < start + words;
+        return if varies { Some(word - start) } else { None };
+    }
+    if i >= start && tunnel_word(i).is_some() { Some(tunnel_slots_before(i)) } else { None }
+}
+
+/// Counts the steps from [`TUNNEL_START`] up to `end` that add a tunnel word.
+const fn tunnel_slots_before(end: usize) -> usize {
+    let (mut slots, mut i) = (0, TUNNEL_START);
+    while i < end {
+        if tunnel_word(i).is_some() {
+            slots += 1;
+        }
+        i += 1;
+    }
+    slots
+}
+
+/// Lists the steps that fill the slots of a tunnel member's row, each with the index in
+/// [`TUNNEL_WORDS`] of its word.
+pub fn tunnel_slots() -> impl Iterator<Item = (usize, usize)> + Clone {
+    (TUNNEL_START..64).filter_map(|i| Some((i, tunnel_word(i)?)))
+}
+
+/// Bases of a plan, each with the same members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tile {
-    /// Low parts of the bases, counted from the plan's first base; below or at 2^32.
+    /// Low parts of the bases, counted from the plan's first base; at most 2^32.
     pub bases: std::ops::Range<u64>,
     /// Members of each base.
     pub members: std::ops::Range<u32>,
 }
 
 impl Tile {
-    /// Number of candidates.
+    /// Returns the number of candidates.
     pub fn len(&self) -> u64 {
         (self.bases.end - self.bases.start) * (self.members.end - self.members.start) as u64
     }
 
-    /// Whether there is no candidate.
+    /// Returns true if there is no candidate.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The digits of `value` in the word that they share; `digits` least significant first.
+/// Spells `value` in the word that its digits share; `digits` are least significant first.
 fn spelled(digits: &[Digit], value: u32) -> u32 {
     digits.iter().enumerate().map(|(n, digit)| digit.spell(value >> (4 * n) & 15)).sum()
 }
 
-/// One [`BaseWord`] for each word that holds some of `digits` (least significant first).
+/// Returns a [`BaseWord`] for each word that holds some of `digits` (least significant first).
 fn base_words(encoding: Encoding, digits: &[Digit]) -> Vec<BaseWord> {
     let mut words: Vec<BaseWord> = Vec::new();
     let digits_in_a_word = if encoding == Encoding::Text { 4 } else { 8 };
@@ -231,7 +292,7 @@ fn base_words(encoding: Encoding, digits: &[Digit]) -> Vec<BaseWord> {
     words
 }
 
-/// `message` with MD5's padding, as words.
+/// Pads `message` as MD5 does and returns its blocks as words.
 fn padded_blocks(message: &[u8]) -> Vec<[u32; 16]> {
     let mut bytes = message.to_vec();
     bytes.push(0x80);
@@ -249,22 +310,10 @@ mod tests {
     use crate::steps::{INITIAL, step, word_of_step};
     use proptest::prelude::*;
 
-    /// MD5 of one candidate as a kernel computes it, in full, from the plan alone.
+    /// Computes the MD5 of one candidate from the plan alone.
     fn digest(plan: &Plan, low: u32, member: u32) -> Digest {
-        let mut block = plan.block;
-        for word in &plan.base_words {
-            block[word.word] |= word.value(plan.encoding, low);
-        }
-        match &plan.members {
-            Members::Word { word, values } => block[*word] += values[member as usize],
-            Members::Tunnel(words) => {
-                for (at, word) in TUNNEL_WORDS.into_iter().zip(words[member as usize]) {
-                    block[at] = word;
-                }
-            }
-        }
         let mut state = INITIAL;
-        for block in [block].iter().chain(&plan.later_blocks) {
+        for block in [plan.block_of(low, member)].iter().chain(&plan.later_blocks) {
             let end = (0..64).fold(state, |q, i| step(i, q, block[word_of_step(i)]));
             state = std::array::from_fn(|i| state[i].wrapping_add(end[i]));
         }

@@ -1,13 +1,13 @@
-//! What strangers wrote, made fit for people: a name must not steer a terminal, turn the line around
-//! that it stands in, or look like another name.
+//! Sanitizes text from strangers before it is shown: a name must not control the terminal, reverse
+//! the line that it is part of, or look like another name.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// Stands for what is not shown. One byte, so that a text never grows beyond its limit.
+/// Shown in place of a hidden character. One byte, so that no text grows beyond its limit.
 const REPLACEMENT: char = '?';
 
-/// Letters, marks and symbols by their category, but drawn as nothing or as a blank: joiners,
-/// fillers of Hangul, variation selectors, the empty Braille cell.
+/// Characters that are letters, marks or symbols by category but look blank: joiners, Hangul
+/// fillers, variation selectors, the empty Braille cell.
 const BLANK: &[(char, char)] = &[
     ('\u{34f}', '\u{34f}'),
     ('\u{115f}', '\u{1160}'),
@@ -20,8 +20,9 @@ const BLANK: &[(char, char)] = &[
     ('\u{e0100}', '\u{e01ef}'),
 ];
 
-/// Replaces a character that steers (control, bidirectional and other format characters, line and
-/// paragraph separators, tags) or that nobody can see (zero width, fillers, private use, unassigned).
+/// Replaces characters that control (control and format characters, bidirectional ones and tags
+/// included, line and paragraph separators) or that nobody can see (zero width, fillers, private use,
+/// unassigned).
 pub(crate) fn printable(c: char) -> char {
     use GeneralCategory as Of;
     if (' '..='~').contains(&c) {
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_or_hides_is_replaced() {
+    fn control_and_invisible_characters_are_replaced() {
         let hidden = "\0\n\u{1b}\u{7f}\u{85}\u{ad}\u{61c}\u{200b}\u{200d}\u{200e}\u{200f}\u{2028}\
                       \u{2029}\u{202a}\u{202e}\u{2060}\u{2066}\u{2069}\u{feff}\u{fff9}\u{e0001}\
                       \u{e0041}\u{e0fff}\u{10ffff}\u{e000}\u{115f}\u{3164}\u{ffa0}\u{2800}\u{fe0f}";
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_stays() {
+    fn names_in_any_script_are_kept() {
         let names = "box-1 ~ Zoë 计算机 коробка صندوق e\u{301} 🖥 ½ ¿";
         assert_eq!(names.chars().map(printable).collect::<String>(), names);
     }

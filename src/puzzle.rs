@@ -1,59 +1,74 @@
-//! What counts as a solution: string, difficulty, encoding, and the judge on the md-5 crate.
+//! Puzzles (string, difficulty, encoding) and the judge, which hashes with the md-5 crate.
 //!
-//! Everything that claims to have found a seed ends here. The judge shares no code with the kernels.
+//! Every seed that is claimed to be a solution is checked here. The judge shares no code with the
+//! kernels.
 
 use md5::{Digest as _, Md5};
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest string a puzzle may have, in hex digits.
+/// Longest string of a puzzle, in hex digits.
 pub const MAX_STRING_DIGITS: usize = 10_000;
 
-/// Longest seed the judge looks at, in digits; no layout writes one nearly as long.
+/// Longest seed that the judge accepts, in digits; every layout writes shorter ones.
 pub const MAX_SEED_CHARACTERS: usize = 128;
 
-/// What was wrong with the words that describe a puzzle or a seed.
+/// Reports an invalid puzzle or seed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PuzzleError {
     /// More leading zero bytes than a digest has.
-    #[error("{0} zero bytes: an MD5 digest has 16 bytes, so N is a number from 0 to 16")]
+    #[error("{0} zero bytes: an MD5 digest has 16 bytes")]
     TooManyBytes(u32),
     /// More leading zero bits than a digest has.
-    #[error("{0} zero bits: an MD5 digest has 128 bits, so bits go from 0 to 128")]
+    #[error("{0} zero bits: an MD5 digest has 128 bits")]
     TooManyBits(u32),
     /// A character that is not a hex digit.
     #[error("{what} may hold hex digits only: character {position} is {found:?}")]
     NotHex {
-        /// "the string" or "the seed".
+        /// Names the text: "the string" or "the seed".
         what: &'static str,
-        /// Counted from 1.
+        /// Position in characters, counted from 1.
         position: usize,
-        /// The offending character.
+        /// The character at that position.
         found: char,
     },
     /// The string is longer than [`MAX_STRING_DIGITS`].
-    #[error("the string has {0} digits; at most {MAX_STRING_DIGITS} are possible")]
+    #[error("the string has {0} digits; the limit is {MAX_STRING_DIGITS}")]
     StringTooLong(usize),
-    /// The seed has no digit, or more than [`MAX_SEED_CHARACTERS`].
-    #[error("a seed has from 1 to {MAX_SEED_CHARACTERS} hex digits, this one has {0}")]
+    /// The seed has no digits, or more than [`MAX_SEED_CHARACTERS`].
+    #[error("the seed has {0} digits; it must have from 1 to {MAX_SEED_CHARACTERS}")]
     SeedLength(usize),
-    /// The word names no encoding.
+    /// The name is not an encoding.
     #[error("unknown encoding {0:?}: choose text or bytes")]
     UnknownEncoding(String),
-    /// `0x` has no meaning where digits are decoded.
-    #[error("a 0x in front of seeds needs the text encoding: bytes decodes hex digits only")]
+    /// Seeds with a leading `0x` cannot be decoded as digits.
+    #[error("seeds with a leading 0x need the text encoding; bytes decodes hex digits only")]
     PrefixNeedsText,
 }
 
-/// How seed and string become the hashed message.
+/// The way seed and string form the hashed message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// The characters of seed, then string, exactly as written.
+    /// The characters of the seed, then of the string, exactly as written.
     #[default]
     Text,
-    /// The bytes of the decoded hex number `seed | string`. A seed gets one leading 0 where the
+    /// The bytes of the decoded hex number `seed | string`. The seed gets one leading 0 where the
     /// digit count would be odd.
     Bytes,
+}
+
+impl Encoding {
+    /// Returns the message of `characters`, which must be an even number of hex digits in `bytes`.
+    pub(crate) fn message(self, characters: String) -> Vec<u8> {
+        let digit = |c: u8| char::from(c).to_digit(16).unwrap_or_default() as u8;
+        match self {
+            Self::Text => characters.into_bytes(),
+            Self::Bytes => {
+                let pairs = characters.as_bytes().chunks_exact(2);
+                pairs.map(|pair| 16 * digit(pair[0]) + digit(pair[1])).collect()
+            }
+        }
+    }
 }
 
 impl fmt::Display for Encoding {
@@ -68,24 +83,24 @@ impl fmt::Display for Encoding {
 impl FromStr for Encoding {
     type Err = PuzzleError;
 
-    fn from_str(word: &str) -> Result<Self, PuzzleError> {
-        match word {
+    fn from_str(name: &str) -> Result<Self, PuzzleError> {
+        match name {
             "text" => Ok(Self::Text),
             "bytes" => Ok(Self::Bytes),
-            _ => Err(PuzzleError::UnknownEncoding(word.to_owned())),
+            _ => Err(PuzzleError::UnknownEncoding(name.to_owned())),
         }
     }
 }
 
-/// How many leading zero bits a digest must have, 0 to 128.
+/// Number of leading zero bits that a digest must have, 0 to 128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Difficulty(u8);
 
 impl Difficulty {
-    /// A difficulty of `bits` zero bits.
+    /// Creates a difficulty of `bits` zero bits.
     ///
     /// # Errors
-    /// More than 128.
+    /// Fails above 128.
     pub fn from_bits(bits: u32) -> Result<Self, PuzzleError> {
         match u8::try_from(bits) {
             Ok(small @ 0..=128) => Ok(Self(small)),
@@ -93,25 +108,25 @@ impl Difficulty {
         }
     }
 
-    /// A difficulty of `bytes` zero bytes.
+    /// Creates a difficulty of `bytes` zero bytes.
     ///
     /// # Errors
-    /// More than 16.
+    /// Fails above 16.
     pub fn from_bytes(bytes: u32) -> Result<Self, PuzzleError> {
         if bytes > 16 { Err(PuzzleError::TooManyBytes(bytes)) } else { Self::from_bits(bytes * 8) }
     }
 
-    /// In bits.
+    /// Returns the number of zero bits.
     pub fn bits(self) -> u32 {
         u32::from(self.0)
     }
 
-    /// Candidates that one solution takes on average, `2^bits`.
+    /// Returns the average number of candidates per solution, `2^bits`.
     pub fn expected_work(self) -> f64 {
         f64::from(self.bits()).exp2()
     }
 
-    /// The chance that `tested` candidates held at least one solution.
+    /// Returns the chance that at least one of `tested` candidates is a solution.
     pub fn chance(self, tested: f64) -> f64 {
         -(-tested / self.expected_work()).exp_m1()
     }
@@ -122,6 +137,7 @@ impl fmt::Display for Difficulty {
         match (self.0 / 8, self.0 % 8) {
             (1, 0) => write!(f, "1 zero byte"),
             (bytes, 0) => write!(f, "{bytes} zero bytes"),
+            (0, 1) => write!(f, "1 zero bit"),
             _ => write!(f, "{} zero bits", self.0),
         }
     }
@@ -132,12 +148,12 @@ impl fmt::Display for Difficulty {
 pub struct Digest(pub [u8; 16]);
 
 impl Digest {
-    /// The digest of `message`, by the md-5 crate.
+    /// Hashes `message` with the md-5 crate.
     pub fn of(message: &[u8]) -> Self {
         Self(Md5::digest(message).into())
     }
 
-    /// Leading zero bits.
+    /// Returns the number of leading zero bits.
     pub fn zero_bits(self) -> u32 {
         u128::from_be_bytes(self.0).leading_zeros()
     }
@@ -149,7 +165,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// A string, a difficulty and an encoding: what is searched for.
+/// A string, a difficulty and an encoding; its solutions are seeds.
 ///
 /// ```
 /// use seedrush::{Difficulty, Encoding, Puzzle};
@@ -167,27 +183,27 @@ pub struct Puzzle {
 }
 
 impl Puzzle {
-    /// A puzzle; `string` is used exactly as written.
+    /// Creates a puzzle; `string` is used exactly as written.
     ///
     /// # Errors
-    /// `string` is too long or holds something other than hex digits.
+    /// Fails if `string` is too long or holds anything but hex digits.
     pub fn new(
         string: impl Into<String>,
         difficulty: Difficulty,
         encoding: Encoding,
     ) -> Result<Self, PuzzleError> {
         let string = string.into();
-        check_hex("the string", &string)?;
+        check_hex("the string", &string, 0)?;
         if string.len() > MAX_STRING_DIGITS {
             return Err(PuzzleError::StringTooLong(string.len()));
         }
         Ok(Self { string, difficulty, encoding, seed_prefix: false })
     }
 
-    /// The same puzzle with seeds written as `0x...`, as the first programs of this kind do.
+    /// Makes seeds start with `0x`, as the first programs of this kind do.
     ///
     /// # Errors
-    /// The encoding is not text.
+    /// Fails unless the encoding is `text`.
     pub fn with_seed_prefix(mut self) -> Result<Self, PuzzleError> {
         if self.encoding != Encoding::Text {
             return Err(PuzzleError::PrefixNeedsText);
@@ -196,47 +212,42 @@ impl Puzzle {
         Ok(self)
     }
 
-    /// The string behind every seed.
+    /// Returns the string, which follows every seed.
     pub fn string(&self) -> &str {
         &self.string
     }
 
-    /// How many leading zero bits make a solution.
+    /// Returns the number of leading zero bits that a solution needs.
     pub fn difficulty(&self) -> Difficulty {
         self.difficulty
     }
 
-    /// How seed and string become a message.
+    /// Returns the way seed and string form a message.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// Whether seeds are written with a leading `0x`.
+    /// Returns true if seeds start with `0x`.
     pub fn seed_prefix(&self) -> bool {
         self.seed_prefix
     }
 
-    /// `seed` as this puzzle writes it: in `bytes`, with one leading 0 where the digit count of
-    /// `seed | string` would be odd. In `text`, a leading `0x` is part of the characters.
+    /// Returns `seed` as this puzzle writes it: in `bytes`, with one leading 0 where the digit count
+    /// of `seed | string` would be odd. In `text`, a leading `0x` is part of the characters.
     ///
     /// # Errors
-    /// `seed` is empty, too long, or not hex.
+    /// Fails if `seed` is empty, too long, or not hex.
     pub fn written_seed(&self, seed: &str) -> Result<String, PuzzleError> {
         Ok(format!("{}{seed}", self.padding(seed)?))
     }
 
-    /// What [`Puzzle::written_seed`] writes in front of `seed`.
+    /// Returns the digit that [`Puzzle::written_seed`] writes in front of `seed`, if any.
     fn padding(&self, seed: &str) -> Result<&'static str, PuzzleError> {
         let digits = match self.encoding {
             Encoding::Text => seed.strip_prefix("0x").unwrap_or(seed),
             Encoding::Bytes => seed,
         };
-        check_hex("the seed", digits).map_err(|error| match error {
-            PuzzleError::NotHex { what, position, found } => {
-                PuzzleError::NotHex { what, position: position + seed.len() - digits.len(), found }
-            }
-            other => other,
-        })?;
+        check_hex("the seed", digits, seed.len() - digits.len())?;
         if digits.is_empty() || digits.len() > MAX_SEED_CHARACTERS {
             return Err(PuzzleError::SeedLength(digits.len()));
         }
@@ -244,25 +255,21 @@ impl Puzzle {
         Ok(if self.encoding == Encoding::Bytes && odd { "0" } else { "" })
     }
 
-    /// The hashed message for `seed`.
+    /// Returns the message that is hashed for `seed`.
     ///
     /// # Errors
-    /// As [`Puzzle::written_seed`].
+    /// Fails as [`Puzzle::written_seed`] does.
     pub fn message(&self, seed: &str) -> Result<Vec<u8>, PuzzleError> {
-        let characters = self.written_seed(seed)? + &self.string;
-        Ok(match self.encoding {
-            Encoding::Text => characters.into_bytes(),
-            Encoding::Bytes => characters.as_bytes().chunks_exact(2).map(byte_of).collect(),
-        })
+        Ok(self.encoding.message(self.written_seed(seed)? + &self.string))
     }
 
-    /// The digest that `seed` gives.
+    /// Returns the digest of the message for `seed`.
     ///
     /// # Errors
-    /// As [`Puzzle::written_seed`].
+    /// Fails as [`Puzzle::written_seed`] does.
     pub fn digest(&self, seed: &str) -> Result<Digest, PuzzleError> {
         Ok(match self.encoding {
-            // A server judges hundreds of thousands of shares a second: no copies.
+            // A server judges hundreds of thousands of shares per second, so it copies nothing.
             Encoding::Text => {
                 let hash = Md5::new_with_prefix(self.padding(seed)?);
                 Digest(hash.chain_update(seed).chain_update(&self.string).finalize().into())
@@ -271,24 +278,20 @@ impl Puzzle {
         })
     }
 
-    /// The judge: whether `seed` is a seed and its digest is difficult enough.
+    /// Judges `seed`: returns true if it is a valid seed and its digest has enough zero bits.
     pub fn is_solved_by(&self, seed: &str) -> bool {
         self.digest(seed).is_ok_and(|digest| digest.zero_bits() >= self.difficulty.bits())
     }
 }
 
-/// Two checked hex digits.
-fn byte_of(pair: &[u8]) -> u8 {
-    pair.iter()
-        .fold(0, |byte, &c| byte << 4 | char::from(c).to_digit(16).map_or(0, |digit| digit as u8))
-}
-
-fn check_hex(what: &'static str, digits: &str) -> Result<(), PuzzleError> {
-    if digits.bytes().all(|c| c.is_ascii_hexdigit()) {
-        return Ok(());
-    }
-    match digits.chars().enumerate().find(|(_, c)| !c.is_ascii_hexdigit()) {
-        Some((index, found)) => Err(PuzzleError::NotHex { what, position: index + 1, found }),
+/// Checks that `digits`, which follow `before` other characters of a text, are hex digits.
+fn check_hex(what: &'static str, digits: &str, before: usize) -> Result<(), PuzzleError> {
+    // All bytes before the first that is not a digit are ASCII, so its index counts characters.
+    let bad = digits.bytes().position(|c| !c.is_ascii_hexdigit());
+    match bad.and_then(|index| Some((index, digits[index..].chars().next()?))) {
+        Some((index, found)) => {
+            Err(PuzzleError::NotHex { what, position: before + index + 1, found })
+        }
         None => Ok(()),
     }
 }
@@ -315,19 +318,22 @@ mod tests {
         assert_eq!(puzzle.message("1").unwrap(), [0x1a, 0xbc]);
         assert_eq!(puzzle.message("12").unwrap(), [0x01, 0x2a, 0xbc]);
         assert_eq!(puzzle.written_seed("12").unwrap(), "012");
-        assert!(puzzle.message("0x1").is_err());
+        assert_eq!(puzzle.digest("1").unwrap(), Digest::of(&[0x1a, 0xbc]));
+        let long = puzzle.message("0123456789abcdefABCDE").unwrap();
+        let expected = *b"\x01\x23\x45\x67\x89\xab\xcd\xef\xab\xcd\xea\xbc";
+        assert_eq!(long, expected);
     }
 
     #[test]
-    fn errors_say_which_character_and_where() {
-        let error = Puzzle::new("12g4", Difficulty::from_bytes(1).unwrap(), Encoding::Text);
-        let text = error.unwrap_err().to_string();
-        assert!(text.contains("character 3") && text.contains("'g'"), "{text}");
-        assert_eq!(Difficulty::from_bytes(17), Err(PuzzleError::TooManyBytes(17)));
-        assert_eq!(Difficulty::from_bits(129), Err(PuzzleError::TooManyBits(129)));
-        assert!(puzzle("", Encoding::Text).digest("").is_err());
-        assert!(puzzle("", Encoding::Text).digest("é").is_err());
-        assert!(puzzle("a", Encoding::Bytes).with_seed_prefix().is_err());
+    fn digests_are_those_of_the_rfc() {
+        let long = "1234567890".repeat(8);
+        for (message, digest) in [
+            ("", "d41d8cd98f00b204e9800998ecf8427e"),
+            ("abc", "900150983cd24fb0d6963f7d28e17f72"),
+            (&long, "57edf4a22be3c955ac49da2e2107b67a"),
+        ] {
+            assert_eq!(Digest::of(message.as_bytes()).to_string(), digest);
+        }
     }
 
     #[test]
@@ -339,8 +345,126 @@ mod tests {
     }
 
     #[test]
+    fn a_seed_solves_up_to_its_zero_bits_and_not_beyond() {
+        for encoding in [Encoding::Text, Encoding::Bytes] {
+            for seed in 0..64 {
+                let seed = format!("{seed:04x}");
+                let zeros = puzzle("abcd", encoding).digest(&seed).unwrap().zero_bits();
+                for bits in 0..12 {
+                    let difficulty = Difficulty::from_bits(bits).unwrap();
+                    let puzzle = Puzzle::new("abcd", difficulty, encoding).unwrap();
+                    assert_eq!(puzzle.is_solved_by(&seed), bits <= zeros, "{seed} {bits}");
+                }
+            }
+        }
+        let anything = Puzzle::new("", Difficulty::from_bits(0).unwrap(), Encoding::Text).unwrap();
+        assert!(anything.is_solved_by("0") && !anything.is_solved_by("xyz"));
+    }
+
+    /// The position and the character that an error reports.
+    fn not_hex<T: fmt::Debug>(result: Result<T, PuzzleError>) -> (&'static str, usize, char) {
+        match result.unwrap_err() {
+            PuzzleError::NotHex { what, position, found } => (what, position, found),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn errors_name_the_character_and_its_position() {
+        let difficulty = Difficulty::from_bytes(1).unwrap();
+        for (string, position, found) in [("g", 1, 'g'), ("12g4", 3, 'g'), ("ab é", 3, ' ')] {
+            let result = Puzzle::new(string, difficulty, Encoding::Text);
+            assert_eq!(not_hex(result), ("the string", position, found));
+        }
+        let (text, bytes) = (puzzle("ab", Encoding::Text), puzzle("ab", Encoding::Bytes));
+        for (seed, position, found) in
+            [("é", 1, 'é'), ("12g", 3, 'g'), ("0xg", 3, 'g'), ("0x12éé", 5, 'é'), ("0x0x1", 4, 'x')]
+        {
+            assert_eq!(not_hex(text.digest(seed)), ("the seed", position, found));
+        }
+        assert_eq!(not_hex(bytes.written_seed("0x1")), ("the seed", 2, 'x'));
+        let error = text.message("12g").unwrap_err().to_string();
+        assert_eq!(error, "the seed may hold hex digits only: character 3 is 'g'");
+    }
+
+    #[test]
+    fn seeds_have_from_1_to_128_digits() {
+        for encoding in [Encoding::Text, Encoding::Bytes] {
+            let puzzle = puzzle("ab", encoding);
+            for digits in [1, 127, 128] {
+                assert!(puzzle.digest(&"f".repeat(digits)).is_ok(), "{digits}");
+            }
+            for digits in [0, 129, 1000] {
+                let error = puzzle.digest(&"f".repeat(digits)).unwrap_err();
+                assert_eq!(error, PuzzleError::SeedLength(digits));
+            }
+        }
+        let text = puzzle("ab", Encoding::Text);
+        let longest = format!("0x{}", "f".repeat(128));
+        assert_eq!(text.written_seed(&longest).unwrap(), longest, "0x is no digit");
+        assert_eq!(text.digest("0x").unwrap_err(), PuzzleError::SeedLength(0));
+        let odd = puzzle("abc", Encoding::Bytes).message(&"f".repeat(128)).unwrap();
+        assert_eq!(odd.len(), 66, "the padding of an odd total counts as no digit");
+    }
+
+    #[test]
+    fn strings_have_up_to_10_000_digits() {
+        let new = |digits| {
+            Puzzle::new("a".repeat(digits), Difficulty::from_bits(0).unwrap(), Encoding::Text)
+        };
+        assert_eq!(new(MAX_STRING_DIGITS).unwrap().string().len(), 10_000);
+        assert_eq!(new(10_001).unwrap_err(), PuzzleError::StringTooLong(10_001));
+    }
+
+    #[test]
+    fn difficulties_end_where_the_digest_does() {
+        assert_eq!(Difficulty::from_bytes(16).unwrap().bits(), 128);
+        assert_eq!(Difficulty::from_bits(128).unwrap().bits(), 128);
+        assert_eq!(Difficulty::from_bytes(17), Err(PuzzleError::TooManyBytes(17)));
+        assert_eq!(Difficulty::from_bits(129), Err(PuzzleError::TooManyBits(129)));
+        assert_eq!(Difficulty::from_bits(256), Err(PuzzleError::TooManyBits(256)));
+        assert_eq!(Difficulty::from_bytes(u32::MAX), Err(PuzzleError::TooManyBytes(u32::MAX)));
+    }
+
+    #[test]
+    fn difficulties_and_encodings_read_well() {
+        for (bits, text) in [
+            (0, "0 zero bytes"),
+            (1, "1 zero bit"),
+            (8, "1 zero byte"),
+            (15, "15 zero bits"),
+            (24, "3 zero bytes"),
+        ] {
+            assert_eq!(Difficulty::from_bits(bits).unwrap().to_string(), text);
+        }
+        for encoding in [Encoding::Text, Encoding::Bytes] {
+            assert_eq!(encoding.to_string().parse(), Ok(encoding));
+        }
+        assert_eq!(format!("{:>6}", Encoding::Text), "  text");
+        assert_eq!("hex".parse::<Encoding>(), Err(PuzzleError::UnknownEncoding("hex".into())));
+    }
+
+    #[test]
+    fn puzzles_keep_what_they_are_made_of() {
+        for encoding in [Encoding::Text, Encoding::Bytes] {
+            let puzzle = puzzle("aBc", encoding);
+            assert_eq!((puzzle.string(), puzzle.encoding()), ("aBc", encoding));
+            assert_eq!(puzzle.difficulty(), Difficulty(8));
+        }
+    }
+
+    #[test]
+    fn only_text_takes_a_seed_prefix() {
+        assert!(puzzle("a", Encoding::Text).with_seed_prefix().unwrap().seed_prefix());
+        assert!(!puzzle("a", Encoding::Text).seed_prefix());
+        let error = puzzle("a", Encoding::Bytes).with_seed_prefix().unwrap_err();
+        assert_eq!(error, PuzzleError::PrefixNeedsText);
+    }
+
+    #[test]
     fn chance_is_exact_for_small_and_large_numbers() {
         let difficulty = Difficulty::from_bits(20).unwrap();
+        assert_eq!(difficulty.expected_work(), f64::from(1 << 20));
         assert!((difficulty.chance(f64::from(1u32 << 20)) - 0.632_120_558).abs() < 1e-6);
         assert!(difficulty.chance(1.0) > 0.0);
         assert_eq!(difficulty.chance(1e30), 1.0);

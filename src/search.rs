@@ -1,7 +1,7 @@
 //! The library's front door: a puzzle and options in, solutions out.
 
 use crate::backend::{Backend, BackendError, Control, Hit};
-use crate::machine::{Machine, MachineError, Team};
+use crate::machine::{BackendPool, Machine, MachineError};
 use crate::puzzle::{Digest, Puzzle};
 use crate::seeds::{Layout, LayoutError, SeedSpace};
 use crate::span::Span;
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 /// search is long, else with all cores at their best level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Which seeds; `None` lets [`SeedSpace::auto`] choose.
+    /// Seeds to try; `None` lets [`SeedSpace::auto`] choose.
     pub layout: Option<Layout>,
-    /// What searches.
+    /// Backends that search.
     pub machine: Machine,
     /// Stop after this many solutions, the first ones in nonce order.
     pub solutions: NonZeroUsize,
@@ -37,19 +37,18 @@ impl Default for Options {
     }
 }
 
-/// Why a search cannot be made, or broke off.
+/// Reasons why a search cannot be made, or broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     /// The layout does not fit the puzzle.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// A level or GPU is not to be had.
+    /// The machine lacks a level or GPU.
     #[error(transparent)]
     Machine(#[from] MachineError),
     /// The span leaves the layout's room.
     #[error(
-        "{count} nonces from {start} leave the {layout} layout, which has room for {room} seeds: \
-         choose a smaller --start or --count"
+        "{count} nonces from {start} leave the {layout} layout, which has room for {room} seeds"
     )]
     OutsideRoom {
         /// First nonce asked for.
@@ -64,9 +63,9 @@ pub enum SearchError {
     /// The backend broke down.
     #[error("{error}")]
     Backend {
-        /// Why.
+        /// The backend's own words.
         error: BackendError,
-        /// What was done until then.
+        /// Work done until then.
         report: Box<Report>,
     },
 }
@@ -82,7 +81,7 @@ pub struct Solution {
     pub nonce: u128,
 }
 
-/// What a search did.
+/// Work that a search did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// The first solutions of the span in nonce order, at most as many as asked for.
@@ -91,14 +90,14 @@ pub struct Report {
     pub tested: u64,
     /// The first nonce that is not searched; what lies before it in the span is.
     pub next: u128,
-    /// Time from the first claim to the last result.
+    /// Time from the first claim to the last result, without pauses.
     pub elapsed: Duration,
 }
 
 /// A search that is ready to run; [`Search::control`] stops it and shows its progress meanwhile.
 pub struct Search {
     control: Arc<Control>,
-    team: Team,
+    pool: BackendPool,
     span: Span,
 }
 
@@ -113,45 +112,50 @@ impl Search {
             None => SeedSpace::auto(puzzle),
         };
         let span = span_in(&space, options.start, options.count)?;
-        let team = options.machine.open(puzzle.difficulty())?;
+        let pool = options.machine.open(puzzle.difficulty())?;
         let bits = puzzle.difficulty().bits();
         let control = Control::new(Arc::new(space), span, bits, options.solutions.get());
-        Ok(Self { control: Arc::new(control), team, span })
+        Ok(Self { control: Arc::new(control), pool, span })
     }
 
-    /// The shared state of the search.
+    /// Returns the shared state of the search.
     pub fn control(&self) -> &Arc<Control> {
         &self.control
     }
 
-    /// What does the work.
+    /// Returns the backend that does the work.
     pub fn backend(&self) -> &dyn Backend {
-        &self.team
+        &self.pool
     }
 
     /// Calls `tell` whenever a backend fails, also when others go on in its place.
     pub fn on_failure(&mut self, tell: impl Fn(&BackendError) + Send + Sync + 'static) {
-        self.team.on_failure(tell);
+        self.pool.on_failure(tell);
     }
 
-    /// What the user should know about how the backends were chosen, in one line.
+    /// Returns what the user should know about how the backends were chosen, in one line.
     pub fn note(&self) -> Option<&str> {
-        self.team.note()
+        self.pool.note()
     }
 
-    /// The nonces that are searched.
+    /// Returns the nonces that are searched.
     pub fn span(&self) -> Span {
         self.span
     }
 
-    /// Searches until enough is found, the span ends, or the control is told to stop.
+    /// Searches until enough is found, the span ends, or the control is told to stop; rests while the
+    /// control is paused.
     ///
     /// # Errors
     /// The backend broke down.
     pub fn run(&self) -> Result<Report, SearchError> {
-        let began = Instant::now();
-        let result = self.team.search(&self.control);
-        let elapsed = began.elapsed();
+        let mut elapsed = Duration::ZERO;
+        let result = self.control.outlast_pauses(|| {
+            let began = Instant::now();
+            let result = self.pool.search(&self.control);
+            elapsed += began.elapsed();
+            result
+        });
         let report = Report {
             solutions: self.solutions(),
             tested: self.control.tested(),
@@ -164,15 +168,21 @@ impl Search {
         }
     }
 
-    /// The solutions so far before which nothing was missed.
+    /// Returns the solutions so far before which nothing was missed, in nonce order. Later calls
+    /// return the same ones and more.
     pub fn solutions(&self) -> Vec<Solution> {
+        self.solutions_after(0)
+    }
+
+    /// Returns the same without the first `known` ones, for those who tell of each as it is found.
+    pub fn solutions_after(&self, known: usize) -> Vec<Solution> {
         let space = self.control.space();
         let solution = |hit: Hit| {
             let seed = space.seed(hit.nonce)?;
             let digest = space.puzzle().digest(&seed).ok()?;
             Some(Solution { seed, digest, nonce: hit.nonce })
         };
-        self.control.settled_solutions().into_iter().filter_map(solution).collect()
+        self.control.settled_solutions().into_iter().skip(known).filter_map(solution).collect()
     }
 }
 
@@ -193,7 +203,7 @@ pub fn search(puzzle: &Puzzle, options: &Options) -> Result<Report, SearchError>
     Search::new(puzzle, options)?.run()
 }
 
-/// `count` nonces from `start`, or all from there; all must lie in the room.
+/// Returns the span of `count` nonces from `start`, or of all from there; it must lie in the room.
 fn span_in(space: &SeedSpace, start: u128, count: Option<u128>) -> Result<Span, SearchError> {
     let room = space.room();
     let end = match count {

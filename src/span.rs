@@ -1,12 +1,12 @@
-//! Half-open ranges of nonces (or of any job's units) and exact sets of them.
+//! Half-open ranges of nonces (or units of any other job) and exact sets of them.
 //!
-//! Coverage is counted in these, so every operation is exact: a unit is in a set or it is not, and
-//! nothing here rounds. This module knows nothing of puzzles, seeds or time.
+//! Coverage is counted in these, so every operation is exact and nothing is rounded. This module
+//! knows nothing of puzzles, seeds or time.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A half-open range `start..end` of units. Empty when `start == end`; never reversed.
+/// A half-open range `start..end` of units; empty if `start == end`, never reversed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
     start: u128,
@@ -14,52 +14,52 @@ pub struct Span {
 }
 
 impl Span {
-    /// The span `start..end`; an `end` below `start` gives the empty span at `start`.
+    /// Creates the span `start..end`; an `end` below `start` gives the empty span at `start`.
     pub fn new(start: u128, end: u128) -> Self {
         Self { start, end: end.max(start) }
     }
 
-    /// The span of `len` units from `start`, cut off at the largest `u128`.
+    /// Creates the span of `len` units from `start`, cut off at `u128::MAX`.
     pub fn with_len(start: u128, len: u128) -> Self {
         Self { start, end: start.saturating_add(len) }
     }
 
-    /// First unit.
+    /// Returns the first unit.
     pub fn start(self) -> u128 {
         self.start
     }
 
-    /// One past the last unit.
+    /// Returns the unit after the last.
     pub fn end(self) -> u128 {
         self.end
     }
 
-    /// Number of units.
+    /// Returns the number of units.
     pub fn len(self) -> u128 {
         self.end - self.start
     }
 
-    /// Whether no unit is in the span.
+    /// Returns true if the span holds no unit.
     pub fn is_empty(self) -> bool {
         self.start == self.end
     }
 
-    /// Whether `unit` is in the span.
+    /// Returns true if `unit` is in the span.
     pub fn contains(self, unit: u128) -> bool {
         self.start <= unit && unit < self.end
     }
 
-    /// Whether every unit of `other` is in this span. The empty span is in every span.
+    /// Returns true if every unit of `other` is in this span; always true for an empty `other`.
     pub fn covers(self, other: Span) -> bool {
         other.is_empty() || (self.start <= other.start && other.end <= self.end)
     }
 
-    /// The units in both spans; empty when they do not meet.
+    /// Returns the units in both spans; empty if there are none.
     pub fn intersect(self, other: Span) -> Span {
         Span::new(self.start.max(other.start), self.end.min(other.end))
     }
 
-    /// The first `len` units and the rest. Either part may be empty.
+    /// Splits off the first `len` units. Either part may be empty.
     pub fn split_at(self, len: u128) -> (Span, Span) {
         let middle = self.start.saturating_add(len).min(self.end);
         (Span::new(self.start, middle), Span::new(middle, self.end))
@@ -75,43 +75,43 @@ impl fmt::Display for Span {
 /// A set of units, kept as disjoint, non-touching, non-empty spans in ascending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpanSet {
-    /// start -> end
+    /// Maps start to end.
     spans: BTreeMap<u128, u128>,
     len: u128,
 }
 
 impl SpanSet {
-    /// The empty set.
+    /// Creates the empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Number of units in the set.
+    /// Returns the number of units in the set.
     pub fn len(&self) -> u128 {
         self.len
     }
 
-    /// Whether the set holds no unit.
+    /// Returns true if the set holds no unit.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The spans, ascending; no two touch.
+    /// Iterates over the spans, ascending; no two touch.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Span> + '_ {
         self.spans.iter().map(|(&start, &end)| Span { start, end })
     }
 
-    /// Number of separate spans.
+    /// Returns the number of separate spans.
     pub fn fragments(&self) -> usize {
         self.spans.len()
     }
 
-    /// The lowest span.
+    /// Returns the lowest span.
     pub fn first(&self) -> Option<Span> {
         self.iter().next()
     }
 
-    /// Whether every unit of `span` is in the set.
+    /// Returns true if every unit of `span` is in the set.
     pub fn covers(&self, span: Span) -> bool {
         span.is_empty() || self.at_or_before(span.start).is_some_and(|held| held.covers(span))
     }
@@ -172,7 +172,7 @@ impl SpanSet {
         pieces
     }
 
-    /// The parts of `span` that are in the set, ascending.
+    /// Iterates over the parts of `span` that are in the set, ascending.
     pub fn pieces(&self, span: Span) -> impl Iterator<Item = Span> + '_ {
         let first = self.at_or_before(span.start).map_or(span.start, |held| held.start);
         let range = self.spans.range(first..span.end.max(first));
@@ -181,7 +181,8 @@ impl SpanSet {
             .filter(|piece| !piece.is_empty())
     }
 
-    /// Takes up to `len` units off the lowest span. `None` when the set is empty or `len` is 0.
+    /// Removes up to `len` units from the front of the lowest span and returns them; `None` if there
+    /// are none.
     pub fn take(&mut self, len: u128) -> Option<Span> {
         let (taken, _) = self.first()?.split_at(len);
         (self.remove(taken) > 0).then_some(taken)
@@ -267,6 +268,19 @@ mod tests {
         }
 
         #[test]
+        fn spans_behave_like_sets_of_units(a in small_span(), b in small_span(), at in 0u128..60) {
+            let units = |span: Span| (span.start()..span.end()).collect::<BTreeSet<_>>();
+            prop_assert_eq!(a.len(), units(a).len() as u128);
+            prop_assert_eq!(a.is_empty(), units(a).is_empty());
+            prop_assert_eq!(a.contains(at), units(a).contains(&at));
+            prop_assert_eq!(a.covers(b), units(a).is_superset(&units(b)));
+            prop_assert_eq!(units(a.intersect(b)), &units(a) & &units(b));
+            let (left, right) = a.split_at(at);
+            prop_assert_eq!(left.len(), at.min(a.len()));
+            prop_assert_eq!(&units(left) | &units(right), units(a));
+        }
+
+        #[test]
         fn split_keeps_every_unit(start: u128, len: u128, at: u128) {
             let span = Span::with_len(start, len);
             let (left, right) = span.split_at(at);
@@ -275,6 +289,27 @@ mod tests {
             prop_assert_eq!(right.end(), span.end());
             prop_assert!(left.len() <= at);
         }
+    }
+
+    #[test]
+    fn spans_are_written_as_ranges() {
+        assert_eq!(Span::new(3, 12).to_string(), "3..12");
+        assert_eq!(Span::new(9, 3), Span::new(9, 9), "a reversed span is empty");
+    }
+
+    #[test]
+    fn sets_count_fragments_and_know_when_they_are_empty() {
+        let mut set = SpanSet::new();
+        assert!(set.is_empty() && set.fragments() == 0 && set.first().is_none());
+        for start in [0, 10, 20] {
+            set.insert(Span::with_len(start, 5));
+        }
+        assert_eq!((set.fragments(), set.first()), (3, Some(Span::new(0, 5))));
+        assert_eq!(set.insert(Span::new(5, 10)), 5);
+        assert_eq!(set.fragments(), 2, "spans that touch become one");
+        assert!(!set.is_empty());
+        set.remove(Span::new(0, 25));
+        assert!(set.is_empty());
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! MD5 as sixty-four steps on words (RFC 1321), for building plans and tunnels.
+//! MD5 as sixty-four steps on words (RFC 1321), for plans and tunnels.
 //!
 //! `Q[i] = Q[i-1] + rotl(f_i(Q[i-1], Q[i-2], Q[i-3]) + Q[i-4] + m[g(i)] + K[i], s(i))`.
-//! These functions run once per segment or family, never per candidate: the kernels have their own
-//! unrolled form of the same steps, and the judge shares nothing with either.
+//! These functions run once per segment or family, never per candidate. The kernels unroll the same
+//! steps; the judge shares no code with either.
 
-/// The state before the first step, in the order `Q[-4], Q[-3], Q[-2], Q[-1]` (RFC 1321: A D C B).
+/// State before the first step, in the order `Q[-4], Q[-3], Q[-2], Q[-1]` (RFC 1321: A D C B).
 pub const INITIAL: [u32; 4] = [0x6745_2301, 0x1032_5476, 0x98ba_dcfe, 0xefcd_ab89];
 
-/// The additive constant of each step: `floor(2^32 * |sin(i + 1)|)`.
+/// Additive constant of each step: `floor(2^32 * |sin(i + 1)|)`.
 pub const K: [u32; 64] = [
     0xd76a_a478,
     0xe8c7_b756,
@@ -75,10 +75,10 @@ pub const K: [u32; 64] = [
     0xeb86_d391,
 ];
 
-/// The last step whose result the filter needs: the first digest word is final after it.
+/// Last step that the filter needs: the first digest word is final after it.
 pub const LAST_FILTER_STEP: usize = 60;
 
-/// The message word that step `i` adds.
+/// Returns the index of the message word that step `i` adds.
 pub const fn word_of_step(i: usize) -> usize {
     match i / 16 {
         0 => i,
@@ -88,12 +88,12 @@ pub const fn word_of_step(i: usize) -> usize {
     }
 }
 
-/// How far step `i` rotates.
+/// Returns the number of bits by which step `i` rotates.
 pub const fn rotation(i: usize) -> u32 {
     [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]][i / 16][i % 4]
 }
 
-/// The boolean function of step `i`.
+/// Computes the boolean function of step `i`.
 pub const fn boolean(i: usize, x: u32, y: u32, z: u32) -> u32 {
     match i / 16 {
         0 => (x & y) | (!x & z),
@@ -103,13 +103,13 @@ pub const fn boolean(i: usize, x: u32, y: u32, z: u32) -> u32 {
     }
 }
 
-/// One step: the last four `Q`, oldest first, become the next four.
+/// Computes one step: the last four `Q`, oldest first, become the next four.
 pub const fn step(i: usize, [q4, q3, q2, q1]: [u32; 4], word: u32) -> [u32; 4] {
     let sum = boolean(i, q1, q2, q3).wrapping_add(q4).wrapping_add(word).wrapping_add(K[i]);
     [q3, q2, q1, q1.wrapping_add(sum.rotate_left(rotation(i)))]
 }
 
-/// The word with which step `i` turns the state `before` into one that ends in `wanted`.
+/// Returns the word with which step `i` turns the given state into one that ends in `wanted`.
 pub const fn word_for(i: usize, [q4, q3, q2, q1]: [u32; 4], wanted: u32) -> u32 {
     wanted
         .wrapping_sub(q1)
@@ -119,8 +119,8 @@ pub const fn word_for(i: usize, [q4, q3, q2, q1]: [u32; 4], wanted: u32) -> u32 
         .wrapping_sub(K[i])
 }
 
-/// The mask that leaves of a first digest word what must be zero for `bits` leading zero bits;
-/// a word holds at most 32 of them, the judge looks at the rest.
+/// Returns the mask of the bits of the first digest word that must be zero for `bits` leading zero
+/// bits. A word holds at most 32 of them; the judge checks the rest.
 pub const fn filter_mask(bits: u32) -> u32 {
     match bits {
         0 => 0,
@@ -163,6 +163,7 @@ mod tests {
 
     #[test]
     fn the_mask_keeps_exactly_the_leading_bits() {
+        assert_eq!([32, 33, 64, 128].map(filter_mask), [!0; 4], "one word holds no more");
         for bits in 0..=40 {
             let first = 1u128.checked_shl(128 - bits).map_or(u128::MAX, |bit| bit - 1);
             let easy = Digest(first.to_be_bytes()).0; // exactly `bits` zeros, then ones

@@ -1,9 +1,11 @@
-//! The gpu backend as a user meets it.
+//! The gpu backend through the programs.
 
 use crate::programs::{seedrush, seedrush_with};
 use serde_json::Value;
+use std::io::Write;
 
-/// The number of the software adapter; `None`, and a line that says so, where there is none.
+/// Returns the number of the software adapter. Without one, says on stderr that the test is skipped,
+/// past the test runner's capture; fails if SEEDRUSH_REQUIRE lists gpu.
 pub(crate) fn software() -> Option<String> {
     let (code, out, err) = seedrush(&["devices", "--json"]);
     assert_eq!(code, 0, "{err}");
@@ -15,12 +17,12 @@ pub(crate) fn software() -> Option<String> {
     if found.is_none() {
         let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
         assert!(!required.split(',').any(|part| part == "gpu"), "SEEDRUSH_REQUIRE: {out}");
-        println!("skipped: no software adapter");
+        let _ = writeln!(std::io::stderr(), "skipped: gpu: no software adapter");
     }
     found
 }
 
-/// The nonces of the solutions in what `--json` prints.
+/// Returns the nonces of the solutions that `--json` printed.
 fn nonces(out: &str) -> Vec<Value> {
     let events = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     events
@@ -49,20 +51,16 @@ fn every_backend_finds_the_same_solutions() {
 }
 
 #[test]
+#[cfg(target_os = "linux")] // Only Vulkan's loader can be told to find no driver.
 fn without_a_driver_auto_goes_on_and_gpu_says_what_to_install() {
-    // The loader finds no driver where this names none.
     let none = [("VK_ICD_FILENAMES", "/none"), ("VK_DRIVER_FILES", "/none")];
-    if !cfg!(target_os = "linux") {
-        println!("skipped: other systems have other loaders");
-        return;
-    }
     let auto = ["mine", "--bits", "40", "abcdf", "--count", "1000"];
     let (code, out, err) = seedrush_with(&none, &auto);
     assert_eq!(code, 1, "{err}");
     assert!(out.contains("none in this span"), "{out}");
     assert!(err.lines().any(|line| line.starts_with("using the cpu: ")), "{err}");
     let (code, out, err) = seedrush_with(&none, &["mine", "2", "abcdf", "--backend", "gpu"]);
-    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!((code, out.as_str()), (5, ""));
     let built = cfg!(feature = "gpu");
     assert!(err.contains(if built { "libvulkan1" } else { "cargo feature" }), "{err}");
     let (code, out, _) = seedrush_with(&none, &["devices"]);
@@ -71,7 +69,7 @@ fn without_a_driver_auto_goes_on_and_gpu_says_what_to_install() {
 }
 
 #[test]
-fn a_name_that_fits_no_gpu_is_a_usage_error() {
+fn a_name_that_matches_no_gpu_is_a_usage_error() {
     let Some(gpu) = software() else { return };
     let (code, _, err) = seedrush(&["mine", "2", "abcdf", "--gpu", "no such card"]);
     assert_eq!(code, 2);
@@ -90,7 +88,7 @@ fn bench_has_rows_for_a_gpu_that_is_named() {
     assert_eq!(rows.len(), 6, "{out}");
     for row in rows {
         assert_eq!(row["backend"], "gpu");
-        // How many it gets done in this time is the machine's affair.
+        // A slow machine may finish no dispatch in this time.
         assert!(row["candidates"].is_u64(), "{row}");
     }
 }

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used)] // a test that unwraps in vain fails, as it should
 
 mod gpu;
+#[cfg(unix)]
+mod interrupt;
 mod layers;
 mod mine;
 mod net;
 mod programs;
+mod protobuf;
+mod schema;
 mod vectors;

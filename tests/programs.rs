@@ -1,19 +1,21 @@
-//! Running our programs and common tools as processes.
+//! Runs our programs and common tools as processes.
 
 use std::process::{Command, Output};
 
-/// What a finished `seedrush` said: exit code, standard output, standard error.
+pub(crate) const SEEDRUSH: &str = env!("CARGO_BIN_EXE_seedrush");
+
+/// Runs `seedrush` to its end; returns exit code, standard output and standard error.
 pub(crate) fn seedrush(words: &[&str]) -> (i32, String, String) {
     seedrush_with(&[], words)
 }
 
-/// The same with some variables in its environment.
+/// Does the same with some variables in its environment.
 pub(crate) fn seedrush_with(vars: &[(&str, &str)], words: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seedrush"));
+    let mut command = Command::new(SEEDRUSH);
     finished(&command.envs(vars.iter().copied()).args(words).output().unwrap())
 }
 
-/// Standard output of a shell line that must succeed.
+/// Runs a shell line that must succeed; returns its standard output.
 pub(crate) fn shell(line: &str) -> String {
     let (code, out, err) = finished(&Command::new("sh").args(["-c", line]).output().unwrap());
     assert_eq!(code, 0, "{line}: {err}");

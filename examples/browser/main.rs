@@ -1,7 +1,7 @@
-//! Whether a browser's WebGPU compiles the shader and finds what the judge finds.
+//! Checks that a browser's WebGPU compiles the shader and finds what the judge finds.
 //!
-//! `cargo run --release --example browser` serves a page on this machine, says its address, and waits
-//! until a browser that shows it has reported. `scripts/check-webgpu` does so with Chromium.
+//! `cargo run --release --example browser` serves a page on this machine, prints its address, and
+//! waits for the report of a browser that opens it. `scripts/check-webgpu` does so with Chromium.
 
 use anyhow::{Context, Result, bail, ensure};
 use seedrush::gpu::Kernel;
@@ -18,7 +18,7 @@ const PAGE: &str = include_str!("page.html");
 /// One candidate in sixteen passes.
 const BITS: u32 = 4;
 
-/// In `counting`, seeds of seven digits, as the plan has them.
+/// Bases to search: in `counting`, seeds of seven digits.
 const BASES: std::ops::Range<u64> = 70_000..70_200;
 const WORKGROUP: u32 = 64;
 const CAPACITY: u32 = 1 << 14;
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     let (reports, report) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // A browser asks for more than it needs, and may hang up.
+            // Browsers request other pages too, and may hang up.
             if let Ok(Some(text)) = answer(stream, &cases) {
                 drop(reports.send(text));
             }
@@ -50,7 +50,7 @@ fn count(report: &str, word: &str) -> usize {
     report.lines().filter(|line| line.starts_with(word)).count()
 }
 
-/// A dispatch for each layout and encoding, with and without later blocks.
+/// Returns a dispatch for each layout and encoding, with and without later blocks.
 fn cases() -> Result<Value> {
     let long = "0123456789abcdef".repeat(12);
     let mut cases = Vec::new();
@@ -58,7 +58,7 @@ fn cases() -> Result<Value> {
         for encoding in [Encoding::Text, Encoding::Bytes] {
             for string in ["A7C02215FC", &long] {
                 let puzzle = Puzzle::new(string, Difficulty::from_bits(BITS)?, encoding)?;
-                // The long string leaves `trailing` no room.
+                // `trailing` has no room for the long string.
                 if let Ok(space) = SeedSpace::new(&puzzle, layout) {
                     cases.push(case(&space)?);
                 }
@@ -94,7 +94,7 @@ fn case(space: &SeedSpace) -> Result<Value> {
     }))
 }
 
-/// Answers one request; the report if it was that.
+/// Answers one request; returns the report if the request holds it.
 fn answer(stream: TcpStream, cases: &Value) -> Result<Option<String>> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();

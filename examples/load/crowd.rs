@@ -1,13 +1,13 @@
-//! Many clients in one task, as cheap as can be: only the server is to be busy.
+//! Many clients in one task, as cheap as possible, so that only the server is busy.
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use seedrush::jobs::JobKind;
+use seedrush::lease::Grant;
 use seedrush::net::client::link::Transport;
 use seedrush::proto::{
-    Answer, Call, Grant, Hello, NEWEST_VERSION, OLDEST_VERSION, PADDED_REQUEST, Progress, Reply,
-    Request,
+    Answer, Call, Hello, NEWEST_VERSION, OLDEST_VERSION, PADDED_REQUEST, Progress, Reply, Request,
 };
 use seedrush::span::Span;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,17 +17,17 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-/// A datagram is sent again after this.
+/// Time after which a datagram is sent again.
 const REPEAT: Duration = Duration::from_millis(500);
 
-/// Connections from one address of ours: there are some 28,000 ports for each.
+/// Connections from one address of ours: each has some 28,000 ports.
 const PORTS: u64 = 20_000;
 
-/// Clients that speak one after the other.
+/// Clients that send requests one after the other.
 pub(crate) struct Crowd {
     wire: Wire,
     members: Vec<Member>,
-    /// Of the last request of anyone.
+    /// Number of the last request of any client.
     number: u64,
     next: usize,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Crowd {
 #[derive(Default)]
 struct Member {
     session: u64,
-    /// The report of the lease that it holds.
+    /// Report of the lease that it holds.
     report: Option<Call>,
 }
 
@@ -91,8 +91,8 @@ impl Crowd {
         Ok(())
     }
 
-    /// The next client gives its lease back as it is and asks for another at once, as one does that
-    /// has its next lease in reserve; how many leases were given back.
+    /// Makes the next client return its lease and request another at once, as a client with a lease in
+    /// reserve does. Returns the number of leases returned.
     pub(crate) async fn trade(&mut self) -> Result<u64> {
         let place = self.next;
         self.next = (place + 1) % self.members.len();

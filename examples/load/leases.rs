@@ -1,4 +1,4 @@
-//! Joining, memory and lease round trips of a server with one thread.
+//! Measures joining, memory and lease round trips of a server with one thread.
 
 use crate::crowd::Crowd;
 use anyhow::{Context, Result};
@@ -12,15 +12,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Crowds that speak at the same time: enough for the server never to wait.
+/// Crowds that send at the same time: enough to keep the server busy.
 const CROWDS: u64 = 64;
 
-/// Ticks of a processor's time in a second, as /proc counts it.
+/// Ticks of processor time in a second, as /proc counts it.
 const TICKS: f64 = 100.0;
 
-/// A server with an endless job that says its port and runs until its standard input ends.
+/// Runs a server with an endless job. It prints its port and runs until its standard input ends.
 pub(crate) fn serve() -> Result<()> {
-    // One thread: what it can do at most is what one core can do.
+    // One thread, so that its limit is that of one core.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = listen("0.0.0.0:0".parse()?)?;
@@ -49,7 +49,7 @@ pub(crate) fn run(clients: u64, time: Duration, transport: Transport) -> Result<
     let mut port = String::new();
     BufReader::new(server.stdout.take().context("no output")?).read_line(&mut port)?;
     let port = port.trim().parse()?;
-    // After the server has begun with what it was given: it makes room for itself.
+    // Only after the server has started, because it raises its own limit.
     #[cfg(unix)]
     rlimit::increase_nofile_limit(u64::MAX)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -112,7 +112,7 @@ async fn measure(
     Ok(())
 }
 
-/// Resident memory of a process in bytes.
+/// Returns the resident memory of a process in bytes.
 fn memory(process: &Child) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -120,7 +120,7 @@ fn memory(process: &Child) -> Result<u64> {
     Ok(kilobytes.context("no VmRSS in /proc")?.parse::<u64>()? * 1024)
 }
 
-/// Seconds that the processor has worked for a process.
+/// Returns the processor time of a process in seconds.
 fn cpu(process: &Child) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.id()))?;
     // The name, in brackets, may hold blanks; user and system time are the 12th and 13th after it.

@@ -1,14 +1,14 @@
-//! Load for a server on loopback, and the times that clients lose between leases and after the end.
+//! Loads a server on loopback, and measures the time that clients lose between leases and at the end.
 //!
-//! `cargo run --release --example load -- leases [CLIENTS] [SECONDS] [tcp|udp]`: how fast clients
-//! join, what memory each costs the server, and how many leases it lends and takes back for each
+//! `cargo run --release --example load -- leases [CLIENTS] [SECONDS] [tcp|udp]` measures how fast
+//! clients join, the server's memory for each, and the leases that it grants and takes back in a
 //! second of processor time.
 //!
-//! `... -- stop [CLIENTS] [ROUNDS] [tcp|udp]`: from a solution to the moment at which the last
-//! client has stopped.
+//! `... -- stop [CLIENTS] [ROUNDS] [tcp|udp]` measures the time from a solution until the last client
+//! has stopped.
 //!
-//! `... -- team [CLIENTS] [MH/S EACH] [SECONDS] [tcp|udp]`: what clients of a known speed come to
-//! together, and how long their backends wait between two leases.
+//! `... -- team [CLIENTS] [MH/S EACH] [SECONDS] [tcp|udp]` measures the total rate of clients of a
+//! known speed, and how long their backends wait between two leases.
 
 mod crowd;
 mod leases;
@@ -38,20 +38,20 @@ fn main() -> Result<()> {
             Duration::from_secs_f64(word(3, "30").parse()?),
             transport(4)?,
         ),
-        // What `leases` starts itself, so that the server's memory and time are its own.
+        // `leases` starts this as a process, to measure the memory and time of the server alone.
         "serve" => leases::serve(),
         _ => bail!("say what to measure: leases, stop or team"),
     }
 }
 
-/// A client of the server at `address`.
+/// Returns the configuration of a client of the server at `address`.
 fn client_of(address: SocketAddr, transport: Transport, name: String) -> ClientConfig {
     let target = Target { host: address.ip().to_string(), port: Some(address.port()) };
     let route = Route { target, port: 0, transport, retry_for: Duration::from_secs(30) };
     ClientConfig { route, name, threads: 1, once: false }
 }
 
-/// The value below which the part `q` of the sorted `values` lies.
+/// Returns the quantile `q` of the sorted `values`.
 fn quantile(values: &[Duration], q: f64) -> Duration {
     let place = (q * (values.len() - 1) as f64).round() as usize;
     values.get(place).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! From a solution to the moment at which the last client has stopped.
+//! Measures the time from a solution until the last client has stopped.
 
 use crate::{client_of, quantile};
 use anyhow::{Context, Result};
@@ -14,8 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How often a waiting backend looks whether it is still wanted, beside being told: as a kernel
-/// does between two slices.
+/// Time between two checks of the stop flag by a waiting backend, as by a kernel between slices.
 const LOOK: Duration = Duration::from_millis(5);
 
 pub(crate) fn run(clients: usize, rounds: usize, transport: Transport) -> Result<()> {
@@ -61,7 +60,7 @@ async fn round(
     while race.searching.load(Ordering::Acquire) < clients {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // All of them, and the reserves that they have asked for.
+    // All clients, and the leases that they hold in reserve.
     tokio::time::sleep(Duration::from_millis(50)).await;
     race.go.store(true, Ordering::Release);
     team.join_all().await;
@@ -71,7 +70,7 @@ async fn round(
     Ok(stopped.context("nobody stopped")?.saturating_duration_since(found))
 }
 
-/// A backend that waits for its cue; then whoever holds the lease with the solution finds it.
+/// A backend that waits for its cue; then the holder of the lease with the solution finds it.
 #[derive(Default)]
 struct Race {
     nonce: u128,
@@ -83,7 +82,7 @@ struct Race {
 #[derive(Default)]
 struct Times {
     found: Option<Instant>,
-    /// When the last one stopped.
+    /// Time at which the last one stopped.
     stopped: Option<Instant>,
 }
 

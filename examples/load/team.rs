@@ -1,4 +1,4 @@
-//! Clients of a known speed together, and the pauses of their backends.
+//! Measures the total rate of clients of a known speed, and the pauses of their backends.
 
 use crate::{client_of, quantile};
 use anyhow::{Context, Result};
@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Time for first leases, short ones, to be over.
+/// Time for the first, short leases to end.
 const WARM_UP: Duration = Duration::from_secs(5);
 
-/// Time for the last reports of what was walked.
+/// Time for the last reports of finished work.
 const REPORTS: Duration = Duration::from_secs(3);
 
-/// A backend reports as often as a kernel would.
+/// Time between two submissions, as often as a kernel makes them.
 const CLAIM: Duration = Duration::from_millis(10);
 
 pub(crate) fn run(clients: u32, each: f64, time: Duration, transport: Transport) -> Result<()> {
@@ -83,23 +83,23 @@ async fn measure(clients: u32, each: f64, time: Duration, transport: Transport) 
     Ok(())
 }
 
-/// One thread, slowed down to a known rate.
+/// A backend of one thread, slowed down to a known rate.
 struct Walker {
     cpu: Cpu,
     /// Nonces a second.
     rate: f64,
-    /// When the lease before ended.
+    /// End of the previous lease.
     ended: Mutex<Option<Instant>>,
     log: Arc<Log>,
 }
 
-/// What all of them do.
+/// Results of all of them.
 #[derive(Default)]
 struct Log {
     walked: AtomicU64,
-    /// Set at the end: nobody takes a further step.
+    /// True at the end: no backend takes a further step.
     pause: AtomicBool,
-    /// From the end of a lease to the beginning of the next.
+    /// Times from the end of a lease to the beginning of the next.
     gaps: Mutex<Vec<Duration>>,
 }
 

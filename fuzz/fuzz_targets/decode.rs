@@ -1,5 +1,5 @@
-//! Bytes from a stranger, as the server and the client meet them: they become a message or an
-//! error, and a message survives the way back.
+//! Decodes arbitrary bytes as server and client do: every input gives a message or an error, and a
+//! message stays the same when it is encoded and decoded again.
 
 #![no_main]
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::puzzle::{Difficulty, Encoding, Puzzle};
 use crate::seeds::Layout;
 
-/// A backend that does what it is told: which nonces it reports, and how far it gets.
+/// A backend that reports given nonces and fails at a given one.
 struct MockBackend {
     candidates: Vec<u128>,
     claim: u128,
@@ -28,7 +28,7 @@ impl Backend for MockBackend {
     }
 }
 
-/// `abcdf` at two bytes: 14999 is the first solution, and 8-bit hits are about one in 256.
+/// Searches `abcdf` at two bytes: 14999 is the first solution; one nonce in 256 is an 8-bit hit.
 fn control(span: Span, filter_bits: u32, wanted: usize) -> Control {
     let difficulty = Difficulty::from_bytes(2).unwrap();
     let puzzle = Puzzle::new("abcdf", difficulty, Encoding::Text).unwrap();
@@ -36,7 +36,58 @@ fn control(span: Span, filter_bits: u32, wanted: usize) -> Control {
     Control::new(Arc::new(space), span, filter_bits, wanted)
 }
 
-/// The first nonces that solve the puzzle.
+#[test]
+fn a_paused_search_goes_on_where_it_was() {
+    let control = control(Span::new(0, 100_000), 16, usize::MAX);
+    let mut calls = 0;
+    let result = control.outlast_pauses(|| {
+        calls += 1;
+        // The backend sees the pause, returns with work left, and the pause ends at once.
+        if calls < 3 {
+            let span = control.claim(1000).unwrap();
+            control.pause();
+            assert!(control.is_stopped());
+            assert_eq!(control.claim(1000), None);
+            control.submit(span, &[]);
+            control.resume();
+            return Ok(());
+        }
+        assert!(!control.is_stopped());
+        while let Some(span) = control.claim(1000) {
+            control.submit(span, &[]);
+        }
+        Ok::<(), BackendError>(())
+    });
+    result.unwrap();
+    assert_eq!((calls, control.frontier()), (3, 100_000));
+}
+
+#[test]
+fn a_stop_ends_a_pause_for_ever() {
+    let control = control(Span::new(0, 100_000), 16, usize::MAX);
+    control.pause();
+    control.stop();
+    let mut calls = 0;
+    let result = control.outlast_pauses(|| {
+        calls += 1;
+        Ok::<(), BackendError>(())
+    });
+    assert_eq!((result.is_ok(), calls), (true, 1));
+    control.resume();
+    assert!(control.is_stopped());
+}
+
+#[test]
+fn an_error_ends_a_search_that_was_paused() {
+    let control = control(Span::new(0, 100_000), 16, usize::MAX);
+    let result = control.outlast_pauses(|| {
+        control.pause();
+        Err(BackendError::Device("gone".into()))
+    });
+    assert!(result.is_err());
+}
+
+/// Returns the first nonces that solve the puzzle.
 fn solutions(count: usize) -> Vec<u128> {
     let control = control(Span::new(0, 1), 0, 1);
     let space = control.space();
@@ -78,7 +129,7 @@ fn the_frontier_waits_for_the_first_gap() {
 }
 
 #[test]
-fn solutions_settle_in_order_whatever_order_they_come_in() {
+fn solutions_settle_in_nonce_order() {
     let known = solutions(3);
     let control = control(Span::new(0, known[2] + 1000), 16, 2);
     let late = Span::new(known[0] + 1, known[2] + 1000);
@@ -122,7 +173,7 @@ fn near_solutions_are_hits_but_settle_nothing() {
 }
 
 #[test]
-fn what_a_failed_backend_gave_back_another_searches() {
+fn spans_given_back_by_a_failed_backend_are_searched_by_another() {
     let control = control(Span::new(0, 4096), 16, 1);
     let breaks = MockBackend { candidates: vec![], claim: 1024, gives_up_at: 2000 };
     assert!(breaks.search(&control).is_err());
@@ -132,7 +183,7 @@ fn what_a_failed_backend_gave_back_another_searches() {
 }
 
 #[test]
-fn a_stopped_control_gives_no_more_work() {
+fn a_stopped_control_grants_no_claims() {
     let control = control(Span::new(0, 4096), 16, 1);
     control.stop();
     assert_eq!(control.claim(1), None);
@@ -140,7 +191,7 @@ fn a_stopped_control_gives_no_more_work() {
 }
 
 #[test]
-fn what_a_part_has_done_is_done_and_the_rest_is_free() {
+fn the_results_of_a_part_are_absorbed_and_its_rest_is_freed() {
     let control = control(Span::new(0, 8192), 8, usize::MAX);
     assert_eq!(control.next_claim(), Some(0));
     let claim = control.claim(4096).unwrap();

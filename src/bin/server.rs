@@ -1,9 +1,8 @@
-//! seedrush-server: leads clients to a seed.
+//! seedrush-server: coordinates a distributed search.
 
-use clap::Parser as _;
-use seedrush::cli::{self, server::ServerArgs};
+use seedrush::cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::exit(cli::server::run(&ServerArgs::parse()))
+    cli::main(cli::server::run)
 }

@@ -1,43 +1,48 @@
 //! `seedrush bench`: one row per combination of level, layout and encoding.
 
-use super::puzzle_args::{LayoutChoice, parse_layout, parse_threads};
-use super::{Failure, text};
-use crate::bench::{self, BenchError, Case, Row, Searcher, measure};
+use super::machine_args::{self, MachineArgs};
+use super::puzzle_args::{LayoutChoice, parse_layout};
+use super::signals::on_interrupt;
+use super::values::seconds_above_zero;
+use super::verbosity::Verbosity;
+use super::{Exit, Failure, json, text};
+use crate::bench::{self, BenchError, Case, HIT_BITS, Row, Searcher, measure};
 use crate::cpu::Level;
-use crate::gpu::{Gpu, GpuError, Workload};
-use crate::machine::Choice;
+use crate::gpu::{Gpu, Workload};
+use crate::machine::{Choice, MachineError};
 use crate::puzzle::Encoding;
 use crate::seeds::Layout;
 use clap::Args;
-use std::io::Write as _;
+use serde_json::{Value, json};
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
-use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Measures rates on this machine, against the instruction floor of the processor or the steps that
-/// a GPU can do at best
+/// Measures rates on this machine
+///
+/// Each row is one backend, layout and encoding. Its columns are:
+///
+///   backend     cpu or gpu
+///   level       instruction set of the cpu, or name of the GPU
+///   layout      seeds that are tried: counting, trailing or tunnel
+///   encoding    text or bytes
+///   threads     threads of the cpu backend
+///   rate        candidates tested a second
+///   hits        candidates found with 20 zero bits
+///   expected    hits to expect of so many candidates; far from it, the kernel would be wrong
+///   clock       clock of the processor while it ran, where it can be measured
+///   efficiency  rate over the best possible one: of the cpu, the instruction floor at that clock
+///               (above 1 where a processor does more at once than the floor assumes); of a GPU,
+///               what it does with MD5 steps alone
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub struct BenchArgs {
-    /// What searches: auto (every level of the cpu, and a hardware GPU if there is one), cpu, gpu,
-    /// or all
-    #[arg(long, default_value_t = Choice::Auto)]
-    backend: Choice,
+    #[command(flatten)]
+    machine: MachineArgs,
 
-    /// GPUs, by number or a part of their names (the best hardware GPU by default): see `devices`
-    #[arg(long = "gpu", value_name = "GPU", value_delimiter = ',')]
-    gpus: Vec<String>,
-
-    /// How long a dispatch may keep a GPU: idle (2 ms), desktop (12), dedicated (50) or headless
-    /// (100); desktop where a display is attached, else headless
-    #[arg(long)]
-    workload: Option<Workload>,
-
-    /// Only this level: scalar, avx2 or avx512
-    #[arg(long)]
-    level: Option<Level>,
-
-    /// Only these seeds: counting, trailing or tunnel
+    /// Only these seeds: counting, trailing or tunnel (auto for all)
     #[arg(long, value_name = "LAYOUT", default_value = "auto", value_parser = parse_layout)]
     seeds: LayoutChoice,
 
@@ -45,21 +50,20 @@ pub struct BenchArgs {
     #[arg(long)]
     encoding: Option<Encoding>,
 
-    /// Threads (all cores by default)
-    #[arg(long, value_name = "T", value_parser = parse_threads)]
-    threads: Option<NonZeroUsize>,
-
-    /// Time for each row
-    #[arg(long, default_value_t = 1.0)]
-    seconds: f64,
+    /// Seconds for each row
+    #[arg(long, default_value = "1", value_parser = seconds_above_zero)]
+    seconds: Duration,
 
     /// The string behind every seed
     #[arg(long, default_value = "A7C02215FC")]
     string: String,
 
-    /// One JSON object per line on standard output
+    /// Print one JSON object a line on standard output, the last one a result or an error
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 /// Titles over the columns of [`line`].
@@ -70,38 +74,79 @@ const HEADER: &str = "backend level               layout    encoding threads    
 ///
 /// # Errors
 /// A combination that is impossible for the string or the machine.
-pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
-    let time = Duration::try_from_secs_f64(args.seconds)
-        .ok()
-        .filter(|time| !time.is_zero() && *time <= Duration::from_secs(86_400))
-        .ok_or_else(|| {
-            Failure::usage(anyhow::anyhow!("--seconds is a time above 0, at most 86400"))
-        })?;
-    // A string that is none should not wait for devices to be opened.
+pub fn run(args: &BenchArgs) -> Result<Exit, Failure> {
+    args.machine.check()?;
+    // A wrong string is refused before devices are opened.
     bench::control(&args.string, Layout::Counting, Encoding::Text).map_err(Failure::usage)?;
-    let mut out = std::io::stdout().lock();
-    let mut header = !args.json;
+    let rows = Arc::new(AtomicUsize::new(0));
+    let (rows_so_far, json) = (rows.clone(), args.json);
+    on_interrupt(move || {
+        // Whoever interrupts a program may have gone.
+        let _ = conclude(rows_so_far.load(Ordering::Relaxed), json);
+        std::process::exit(Exit::Interrupted.code().into());
+    })?;
     for case in cases(args)? {
-        let row = match measure(&args.string, &case, time) {
-            Ok(row) => row,
+        if args.verbosity.verbose {
+            tell!("measuring {case}");
+        }
+        match measure(&args.string, &case, args.seconds) {
+            Ok(row) => print(&row, rows.load(Ordering::Relaxed) == 0, args.json)?,
             // Not asked for by name: the other rows are what the user wants.
             Err(BenchError::Layout(error)) if args.seeds.0.is_none() => {
-                eprintln!("no row for {}: {error}", case.layout);
+                args.note(&format!("no row for {}: {error}", case.layout));
                 continue;
             }
-            Err(BenchError::Backend(error)) => return Err(Failure::Work(error.into())),
+            Err(BenchError::Backend(error)) => return Err(Failure::new(Exit::NoBackend, error)),
             Err(error) => return Err(Failure::usage(error)),
-        };
-        if std::mem::take(&mut header) {
-            writeln!(out, "{HEADER}")?;
         }
-        if args.json {
-            writeln!(out, "{}", serde_json::to_string(&row).map_err(anyhow::Error::from)?)?;
-        } else {
-            writeln!(out, "{}", line(&row))?;
+        rows.fetch_add(1, Ordering::Relaxed);
+    }
+    conclude(rows.load(Ordering::Relaxed), args.json)?;
+    Ok(Exit::Done)
+}
+
+fn conclude(rows: usize, json: bool) -> io::Result<()> {
+    if json { json::print("result", &json!({ "program": "bench", "rows": rows })) } else { Ok(()) }
+}
+
+impl BenchArgs {
+    /// Says something that is no result.
+    fn note(&self, text: &str) {
+        if !self.verbosity.quiet {
+            tell!("{text}");
         }
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn print(row: &Row, first: bool, json: bool) -> io::Result<()> {
+    if json {
+        return json::print("row", &fields(row));
+    }
+    let mut out = io::stdout().lock();
+    if first {
+        writeln!(out, "{HEADER}")?;
+    }
+    writeln!(out, "{}", line(row))?;
+    out.flush()
+}
+
+/// The same row in integers; `expected_hits` is `candidates / 2^hit_bits`.
+fn fields(row: &Row) -> Value {
+    json!({
+        "backend": row.backend,
+        "level": row.level,
+        "layout": row.layout,
+        "encoding": row.encoding,
+        "threads": row.threads,
+        "candidates": json::integer(row.candidates),
+        "microseconds": json::rounded(row.seconds * 1e6),
+        "rate": json::rounded(row.rate),
+        "hit_bits": HIT_BITS,
+        "hits": row.hits,
+        "expected_hits": json::rounded(row.expected_hits),
+        "clock_hz": row.clock_hz.map(json::rounded),
+        "efficiency_ppm": row.efficiency.map(|part| json::rounded(1e6 * part)),
+    })
 }
 
 fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
@@ -120,29 +165,27 @@ fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
 }
 
 fn searchers(args: &BenchArgs) -> Result<Vec<Searcher>, Failure> {
+    let machine = &args.machine;
     let cpus = || {
-        let levels = args.level.map_or_else(Level::available, |level| vec![level]);
+        let levels = machine.level.map_or_else(Level::available, |level| vec![level]);
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let threads = args.threads.unwrap_or(cores);
+        let threads = machine.threads.unwrap_or(cores);
         levels.into_iter().map(move |level| Searcher::Cpu(level, threads))
     };
     let gpus = || {
-        let workload = args.workload.unwrap_or_else(Workload::of_this_machine);
-        let gpus = Gpu::open(&args.gpus, workload)?;
+        let workload = machine.workload.unwrap_or_else(Workload::of_this_machine);
+        let gpus = Gpu::open(&machine.gpus, workload)?;
         Ok(gpus.into_iter().map(|gpu| Searcher::Gpu(Arc::new(gpu))))
     };
-    let failure = |error: GpuError| match error {
-        GpuError::NoSuch { .. } => Failure::usage(error),
-        error => Failure::Work(error.into()),
-    };
-    Ok(match args.backend {
+    let failure = |error| machine_args::failure(MachineError::Gpu(error));
+    Ok(match machine.backend {
         Choice::Cpu => cpus().collect(),
         Choice::Gpu => gpus().map_err(failure)?.collect(),
         Choice::All => cpus().chain(gpus().map_err(failure)?).collect(),
         Choice::Auto => match gpus() {
             Ok(gpus) => cpus().chain(gpus).collect(),
-            Err(error) if args.gpus.is_empty() => {
-                eprintln!("no rows for gpu: {} (see `seedrush devices`)", error.brief());
+            Err(error) if machine.gpus.is_empty() => {
+                args.note(&machine_args::note(&format!("no rows for gpu: {}", error.brief())));
                 cpus().collect()
             }
             Err(error) => return Err(failure(error)),

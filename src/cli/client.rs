@@ -1,35 +1,35 @@
 //! `seedrush-client`: searches what a server leases to it.
 
-use super::machine_args::{self, MachineArgs};
-use super::net_args::{RouteArgs, interrupted, runtime};
-use super::{Failure, INTERRUPTED, text};
-use crate::backend::Backend;
-use crate::jobs::JobSpec;
-use crate::net::client::link::{Route, Target};
-use crate::net::client::{self, ClientConfig, ClientEvent, Ending};
-use crate::net::plaintext;
-use crate::proto::{JobEnd, Over};
-use crate::puzzle::Difficulty;
-use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::num::NonZeroUsize;
-use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod classic;
+mod console;
+mod pause;
 
-/// The server refused this client.
-const REFUSED: u8 = 1;
-/// The server was never there.
-const UNREACHABLE: u8 = 3;
-/// Pause between attempts to reach a server of the plain-text protocol.
-const CLASSIC_PAUSE: Duration = Duration::from_millis(500);
+use super::keys::Keys;
+use super::machine_args::{self, MachineArgs};
+use super::net_args::{RouteArgs, runtime};
+use super::progress::Shown;
+use super::signals::interrupted;
+use super::verbosity::Verbosity;
+use super::{Exit, Failure, json};
+use crate::backend::Backend;
+use crate::net::client::link::{Route, Target};
+use crate::net::client::{self, ClientConfig, ClientEnding};
+use crate::puzzle::Difficulty;
+use anyhow::anyhow;
+use clap::Parser;
+use console::{Console, over_json};
+use pause::{Gate, Pausable};
+use serde_json::json;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// Searches what a seedrush-server leases to this machine
 #[derive(Parser, Debug)]
-#[command(name = "seedrush-client", version)]
+#[command(name = "seedrush-client")]
 pub struct ClientArgs {
     /// The server: HOST, HOST:PORT or [IPv6]:PORT
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", env = "SEEDRUSH_TO")]
     target: Target,
 
     #[command(flatten)]
@@ -38,8 +38,8 @@ pub struct ClientArgs {
     #[command(flatten)]
     machine: MachineArgs,
 
-    /// Name to show on the server (this machine's by default)
-    #[arg(long)]
+    /// Name to show on the server (this machine's by default); the plain-text protocol has none
+    #[arg(long, conflicts_with = "classic")]
     name: Option<String>,
 
     /// Leave after the first job that ends, also when the server stays
@@ -51,211 +51,120 @@ pub struct ClientArgs {
     #[arg(long)]
     classic: bool,
 
-    /// No progress line
-    #[arg(long, short)]
-    quiet: bool,
+    /// One JSON object per line on standard output
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 /// Runs the program.
 ///
 /// # Errors
-/// Arguments that make no client.
-pub fn run(args: &ClientArgs) -> Result<ExitCode, Failure> {
+/// Arguments that make no client, a server that refuses it or cannot be reached, or a backend that
+/// broke down.
+pub fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let route = args.route.route(&args.target)?;
-    // What the server will ask for is not known yet; it is worth opening a GPU for.
+    let shown = Shown::new(args.verbosity.quiet, args.json);
+    // The jobs are not known yet; they may well be worth opening a GPU for.
     let hard = Difficulty::from_bits(128).map_err(Failure::usage)?;
-    let mut team = args.machine.machine().open(hard).map_err(machine_args::failure)?;
-    team.on_failure(|error| eprintln!("{error}"));
-    if let Some(note) = team.note().filter(|_| !args.quiet) {
-        eprintln!("{note}");
+    let mut team = args.machine.machine()?.open(hard).map_err(machine_args::failure)?;
+    team.on_failure(|error| tell!("{error}"));
+    if let Some(note) = team.note().filter(|_| !args.verbosity.quiet) {
+        tell!("{}", machine_args::note(note));
     }
-    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let threads = args.machine.threads.unwrap_or_else(cores).get();
-    let threads = u32::try_from(threads).unwrap_or(u32::MAX);
     let backend: Arc<dyn Backend> = Arc::new(team);
-    say!("searching with {}", backend.describe());
-    let console = Console::new(args.quiet);
-    let runtime = runtime(1)?;
-    let code = if args.classic {
-        runtime.block_on(run_classic(&route, backend, &console))
-    } else {
-        let name = args.name.clone().unwrap_or_else(machine_name);
-        let config = ClientConfig { route, name, threads, once: args.once };
-        let ending = client::run(config, backend, interrupted(), |event| console.show(&event));
-        let ending = runtime.block_on(ending);
-        console.bar.finish_and_clear();
-        conclude(&ending)
+    let gate = (shown == Shown::Line && Keys::open().is_some()).then(Arc::<Gate>::default);
+    let backend = match gate.clone() {
+        Some(gate) => Arc::new(Pausable { inner: backend, gate }),
+        None => backend,
     };
+    let console = Console::new(shown, gate);
+    let what = backend.describe();
+    console.tell(&format!("searching on {what}"), "searching", &json!({ "backend": what }));
+    let runtime = runtime(1)?;
+    let result = runtime.block_on(args.work(route, backend, &console));
     // What is still searched is not wanted any more: do not wait for it.
     runtime.shutdown_background();
-    Ok(code)
+    result
+}
+
+impl ClientArgs {
+    async fn work(
+        &self,
+        route: Route,
+        backend: Arc<dyn Backend>,
+        console: &Console,
+    ) -> Result<Exit, Failure> {
+        let quit = Notify::new();
+        let stop = async {
+            tokio::select! {
+                () = interrupted() => {}
+                () = quit.notified() => {}
+                () = console.listen(&quit) => {}
+            }
+        };
+        if self.classic {
+            let result = classic::run(&route, backend, console, stop).await;
+            console.clear();
+            return result.inspect(|exit| self.json_result(&json!({}), console, *exit));
+        }
+        let name = self.name.clone().unwrap_or_else(machine_name);
+        let config = ClientConfig { route, name, threads: self.threads(), once: self.once };
+        let ending = client::run(config, backend, stop, |event| console.show(&event)).await;
+        console.clear();
+        self.conclude(ending, console)
+    }
+
+    fn threads(&self) -> u32 {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let threads = self.machine.threads.unwrap_or_else(cores).get();
+        u32::try_from(threads).unwrap_or(u32::MAX)
+    }
+
+    fn conclude(&self, ending: ClientEnding, console: &Console) -> Result<Exit, Failure> {
+        let (exit, why) = match ending {
+            ClientEnding::Over(over, client) => {
+                console.over(&over, client);
+                self.json_result(&over_json(&over), console, Exit::Done);
+                return Ok(Exit::Done);
+            }
+            ClientEnding::Stopped => {
+                self.json_result(&json!({}), console, Exit::Interrupted);
+                return Ok(Exit::Interrupted);
+            }
+            ClientEnding::Refused(why) => {
+                (Exit::NoResult, format!("the server refuses this client: {why}"))
+            }
+            ClientEnding::Unreachable(why) => {
+                (Exit::Unreachable, format!("the server is unreachable: {why}"))
+            }
+            ClientEnding::Broken(why) => (Exit::NoBackend, why),
+        };
+        Err(Failure::new(exit, anyhow!(why)))
+    }
+
+    /// Prints the last line of `--json`; `over` is how the last job ended.
+    fn json_result(&self, over: &serde_json::Value, console: &Console, exit: Exit) {
+        if !self.json {
+            return;
+        }
+        let fields = json!({
+            "program": "client",
+            "interrupted": exit == Exit::Interrupted,
+            "tested": json::integer(console.tested()),
+            "job": over.get("job"),
+            "state": over.get("state"),
+            "winner": over.get("winner"),
+            "seed": over.get("seed"),
+        });
+        say!("{}", json::line("result", &fields));
+    }
 }
 
 /// The name of this machine, on every system.
 fn machine_name() -> String {
     let name = gethostname::gethostname().to_string_lossy().trim().to_owned();
     if name.is_empty() { "unnamed".into() } else { name }
-}
-
-fn conclude(ending: &Ending) -> ExitCode {
-    match ending {
-        Ending::Over(over, client) => {
-            say!("{}", over_words(over, *client));
-            ExitCode::SUCCESS
-        }
-        Ending::Refused(why) => {
-            eprintln!("error: the server refuses this client: {why}");
-            ExitCode::from(REFUSED)
-        }
-        Ending::Unreachable(why) => {
-            eprintln!("error: the server is out of reach: {why}");
-            ExitCode::from(UNREACHABLE)
-        }
-        Ending::Broken(why) => {
-            eprintln!("error: {why}");
-            ExitCode::from(REFUSED)
-        }
-        Ending::Stopped => ExitCode::from(INTERRUPTED),
-    }
-}
-
-fn over_words(over: &Over, client: u64) -> String {
-    match (over.end, over.winner) {
-        (Some(JobEnd::Finished), 0) => format!("job {} is finished", over.job),
-        (Some(JobEnd::Finished), winner) if winner == client => {
-            format!("you won with seed {}", over.seed)
-        }
-        (Some(JobEnd::Finished), winner) => {
-            format!("client {winner} finished first with seed {}", over.seed)
-        }
-        (Some(JobEnd::Exhausted), _) => "everything is searched, and there is no solution".into(),
-        (Some(JobEnd::Cancelled), _) => format!("job {} was cancelled", over.job),
-        (None, _) => "the server has ended the search".into(),
-    }
-}
-
-/// What is shown while the client runs.
-struct Console {
-    bar: ProgressBar,
-    state: Mutex<Shown>,
-}
-
-struct Shown {
-    client: u64,
-    tested: u64,
-    since: Instant,
-    rate: f64,
-    connected: bool,
-}
-
-impl Console {
-    fn new(quiet: bool) -> Self {
-        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-            bar.set_style(style);
-        }
-        let shown =
-            Shown { client: 0, tested: 0, since: Instant::now(), rate: 0.0, connected: false };
-        Self { bar, state: Mutex::new(shown) }
-    }
-
-    fn say(&self, line: &str) {
-        self.bar.suspend(|| say!("{line}"));
-    }
-
-    fn show(&self, event: &ClientEvent) {
-        let mut shown = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            ClientEvent::Joined(client) => {
-                if shown.client != *client {
-                    self.say(&format!("connected: you are client {client}"));
-                } else if !shown.connected {
-                    self.say("connected again");
-                }
-                shown.client = *client;
-                shown.connected = true;
-            }
-            ClientEvent::Lost => {
-                if shown.connected {
-                    self.say("the server is out of reach: searching on, and trying again");
-                }
-                shown.connected = false;
-            }
-            ClientEvent::Job(job, JobSpec::Md5Search(search)) => self.say(&format!(
-                "job {job}: {} for {:?}, {} encoding, {} seeds",
-                search.puzzle().difficulty(),
-                search.puzzle().string(),
-                search.puzzle().encoding(),
-                search.space().layout(),
-            )),
-            ClientEvent::Job(job, spec) => self.say(&format!("job {job}: {spec}")),
-            ClientEvent::Over(over) => self.say(&over_words(over, shown.client)),
-            ClientEvent::Tested(tested) => self.progress(&mut shown, *tested),
-        }
-    }
-
-    fn progress(&self, shown: &mut Shown, tested: u64) {
-        let elapsed = shown.since.elapsed().as_secs_f64();
-        let now = tested.saturating_sub(shown.tested) as f64 / elapsed.max(1e-3);
-        // A mean over some seconds: a single value jumps with every claim.
-        shown.rate = if shown.rate == 0.0 { now } else { 0.8 * shown.rate + 0.2 * now };
-        (shown.tested, shown.since) = (tested, Instant::now());
-        let tested = text::count(tested.into());
-        self.bar.set_message(format!("{} · tested {tested}", text::rate(shown.rate)));
-        self.bar.tick();
-    }
-}
-
-async fn run_classic(route: &Route, backend: Arc<dyn Backend>, console: &Console) -> ExitCode {
-    tokio::select! {
-        code = classic_until_over(route, backend, console) => code,
-        () = interrupted() => ExitCode::from(INTERRUPTED),
-    }
-}
-
-async fn classic_until_over(
-    route: &Route,
-    backend: Arc<dyn Backend>,
-    console: &Console,
-) -> ExitCode {
-    let until = Instant::now() + route.retry_for;
-    loop {
-        let ending = match route.target.addresses(route.port).await {
-            Ok(addresses) => {
-                let joined = Mutex::new(false);
-                let show = |client: u64, puzzle: &crate::puzzle::Puzzle, tested: u64| {
-                    let mut joined = joined.lock().unwrap_or_else(PoisonError::into_inner);
-                    if !std::mem::replace(&mut *joined, true) {
-                        console.say(&format!(
-                            "connected: you are client {client}; {} for {:?}",
-                            puzzle.difficulty(),
-                            puzzle.string()
-                        ));
-                    }
-                    console.show(&ClientEvent::Tested(tested));
-                };
-                let (transport, backend) = (route.transport, backend.clone());
-                let for_ever = std::future::pending();
-                plaintext::run(&addresses, transport, backend, for_ever, show).await
-            }
-            Err(why) => plaintext::PlaintextEnding::Unreachable(why),
-        };
-        match ending {
-            plaintext::PlaintextEnding::Finished { winner, client } => {
-                console.bar.finish_and_clear();
-                match winner {
-                    Some(winner) if winner == client => say!("you won"),
-                    Some(winner) => say!("client {winner} finished first"),
-                    None => say!("the server has ended the search"),
-                }
-                return ExitCode::SUCCESS;
-            }
-            plaintext::PlaintextEnding::Stopped => return ExitCode::from(INTERRUPTED),
-            plaintext::PlaintextEnding::Unreachable(why) if Instant::now() >= until => {
-                eprintln!("error: the server is out of reach: {why}");
-                return ExitCode::from(UNREACHABLE);
-            }
-            plaintext::PlaintextEnding::Unreachable(_) => tokio::time::sleep(CLASSIC_PAUSE).await,
-        }
-    }
 }

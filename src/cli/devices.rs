@@ -1,17 +1,17 @@
-//! `seedrush devices`: what could search on this machine, what `auto` takes, and why not the rest.
+//! `seedrush devices`: lists the backends of this machine, and says which ones `auto` takes.
 
-use super::Failure;
+use super::{Exit, Failure, json};
 use crate::cpu::Level;
 use crate::gpu::{self, AdapterInfo, GpuError};
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 use std::io::Write as _;
-use std::process::ExitCode;
 
 /// Lists every GPU and every level of the cpu, and which ones are taken by default
 #[derive(Args, Debug)]
 pub struct DevicesArgs {
-    /// One JSON object per line on standard output
+    /// Print one JSON object a line on standard output, the last one a result or an error
     #[arg(long)]
     json: bool,
 }
@@ -21,7 +21,7 @@ pub struct DevicesArgs {
 struct LevelInfo {
     level: String,
     available: bool,
-    /// Whether the cpu backend takes it by default.
+    /// The cpu backend takes it by default.
     chosen: bool,
     why_not: Option<&'static str>,
 }
@@ -30,14 +30,14 @@ struct LevelInfo {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(args: &DevicesArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &DevicesArgs) -> Result<Exit, Failure> {
     let (gpus, levels) = (gpu::adapters(), levels());
     if args.json {
         print_json(&gpus, &levels)?
     } else {
         print(&gpus, &levels)?
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 fn levels() -> Vec<LevelInfo> {
@@ -56,21 +56,15 @@ fn levels() -> Vec<LevelInfo> {
 }
 
 fn print_json(gpus: &[AdapterInfo], levels: &[LevelInfo]) -> Result<(), Failure> {
-    #[derive(Serialize)]
-    struct Line<'a, T> {
-        backend: &'static str,
-        #[serde(flatten)]
-        info: &'a T,
-    }
-    let mut out = std::io::stdout().lock();
     for info in gpus {
-        let line = serde_json::to_string(&Line { backend: "gpu", info });
-        writeln!(out, "{}", line.map_err(anyhow::Error::from)?)?;
+        json::print("gpu", &serde_json::to_value(info).map_err(anyhow::Error::from)?)?;
     }
     for info in levels {
-        let line = serde_json::to_string(&Line { backend: "cpu", info });
-        writeln!(out, "{}", line.map_err(anyhow::Error::from)?)?;
+        json::print("level", &serde_json::to_value(info).map_err(anyhow::Error::from)?)?;
     }
+    let gpu = gpus.iter().find(|gpu| gpu.chosen).map(|gpu| gpu.index);
+    let level = levels.iter().find(|level| level.chosen).map(|level| &level.level);
+    json::print("result", &json!({ "program": "devices", "gpu": gpu, "level": level }))?;
     Ok(())
 }
 

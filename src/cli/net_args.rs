@@ -1,17 +1,21 @@
-//! What the networked programs share: where the server is, and running until Ctrl-C.
+//! What the networked programs share: where the server is, and a runtime.
 
 use super::Failure;
+use super::values::{number, seconds};
 use crate::net::client::link::{Route, Target, Transport};
 use crate::net::{DEFAULT_PORT, team_port};
 use anyhow::anyhow;
 use clap::Args;
 use std::time::Duration;
 
+/// Last team that has a port: (643 + 12) * 100 is the largest multiple of 100 that is one.
+pub const LAST_TEAM: u16 = u16::MAX / 100 - 12;
+
 /// Options that say how a server is reached.
 #[derive(Args, Clone, Debug)]
 pub struct RouteArgs {
     /// Port where the address names none (1800 by default)
-    #[arg(long, global = true, value_name = "PORT")]
+    #[arg(long, global = true, value_name = "PORT", value_parser = number(1u16..=u16::MAX))]
     pub port: Option<u16>,
 
     /// tcp, udp, or auto: TCP, and UDP where TCP does not get through
@@ -19,20 +23,27 @@ pub struct RouteArgs {
     pub transport: Transport,
 
     /// Port (T + 12) * 100; TCP for even T, UDP for odd T
-    #[arg(long, global = true, value_name = "T", conflicts_with_all = ["port", "transport"])]
+    #[arg(long, global = true, value_name = "T", value_parser = number(0u16..=LAST_TEAM), conflicts_with_all = ["port", "transport"])]
     pub team: Option<u16>,
 
     /// Keep trying for this long to reach the server at first, in seconds
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30.0)]
-    pub retry_for: f64,
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub retry_for: Duration,
 }
 
 impl RouteArgs {
-    /// The way to `target`.
+    /// Returns the way to `target`.
     ///
     /// # Errors
-    /// No such team, or no such time.
+    /// The target names a port, and so does an option.
     pub fn route(&self, target: &Target) -> Result<Route, Failure> {
+        let options = [("--port", self.port.is_some()), ("--team", self.team.is_some())];
+        if let Some((option, _)) = options.iter().find(|(_, given)| *given && target.port.is_some())
+        {
+            return Err(Failure::usage(anyhow!(
+                "{target} names a port, and {option} another: leave one out"
+            )));
+        }
         let (port, transport) = match self.team {
             Some(team) => {
                 let (port, tcp) = team_port(team).map_err(|text| Failure::usage(anyhow!(text)))?;
@@ -40,20 +51,20 @@ impl RouteArgs {
             }
             None => (self.port.unwrap_or(DEFAULT_PORT), self.transport),
         };
-        let retry_for = seconds("--retry-for", self.retry_for)?;
-        Ok(Route { target: target.clone(), port, transport, retry_for })
+        Ok(Route { target: target.clone(), port, transport, retry_for: self.retry_for })
     }
-}
 
-/// A time given in seconds.
-///
-/// # Errors
-/// It is negative, or longer than anyone waits.
-pub fn seconds(option: &str, seconds: f64) -> Result<Duration, Failure> {
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|time| *time <= Duration::from_secs(86_400 * 365))
-        .ok_or_else(|| Failure::usage(anyhow!("{option} is a number of seconds, 0 or more")))
+    /// Returns the options again, as they were given, for a command that a user can repeat.
+    pub fn words(&self) -> String {
+        let port = self.port.map(|port| format!(" --port {port}"));
+        let team = self.team.map(|team| format!(" --team {team}"));
+        let transport = match self.transport {
+            Transport::Auto => None,
+            Transport::Tcp => Some(" --transport tcp".to_owned()),
+            Transport::Udp => Some(" --transport udp".to_owned()),
+        };
+        [port, team, transport].into_iter().flatten().collect()
+    }
 }
 
 /// A runtime with `threads` threads beside this one.
@@ -63,20 +74,4 @@ pub fn seconds(option: &str, seconds: f64) -> Result<Duration, Failure> {
 pub fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     Ok(builder.worker_threads(threads).enable_all().build()?)
-}
-
-/// Ends when someone wants this program to end.
-pub async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

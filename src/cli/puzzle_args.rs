@@ -1,23 +1,26 @@
 //! The arguments that describe a puzzle, and the two questions asked when they are missing.
 
 use super::Failure;
+use super::values::number;
 use crate::puzzle::{Difficulty, Encoding, Puzzle, PuzzleError};
-use crate::seeds::Layout;
-use anyhow::{Context as _, anyhow};
+use crate::seeds::{Layout, LayoutError};
+use anyhow::anyhow;
 use clap::Args;
 use std::io::{BufRead, IsTerminal, Write};
-use std::num::NonZeroUsize;
 
-/// The puzzle options that `mine` and the server share.
+/// Most zero bytes that a digest can begin with.
+const MOST_BYTES: u32 = 16;
+
+/// The arguments that describe a puzzle, in all programs that take one.
 #[derive(Args, Clone, Debug)]
 pub struct PuzzleArgs {
     /// Leading zero bytes (0 to 16), then the string: hex digits, used exactly as written. With
     /// --bits, the string alone
-    #[arg(value_names = ["N", "STRING"], num_args = 0..=2)]
+    #[arg(value_names = ["N", "STRING"], num_args = 0..=2, allow_negative_numbers = true)]
     pub words: Vec<String>,
 
     /// Leading zero bits (0 to 128), instead of N
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", value_parser = number(0..=128u32), allow_negative_numbers = true)]
     pub bits: Option<u32>,
 
     /// text: MD5 of the characters as written; bytes: MD5 of the decoded hex number
@@ -25,38 +28,27 @@ pub struct PuzzleArgs {
     pub encoding: Encoding,
 
     /// Write seeds with a leading 0x (text only)
-    #[arg(long, value_name = "0x")]
-    pub seed_prefix: Option<String>,
-}
-
-/// `--seeds`: a layout, or `auto`.
-pub fn parse_layout(word: &str) -> Result<LayoutChoice, crate::seeds::LayoutError> {
-    match word {
-        "auto" => Ok(LayoutChoice(None)),
-        _ => word.parse().map(|layout| LayoutChoice(Some(layout))),
-    }
-}
-
-/// Most threads that may be asked for; far more than any machine has cores to run them.
-const MOST_THREADS: usize = 1024;
-
-/// `--threads`: 1 to 1024.
-///
-/// # Errors
-/// Anything else.
-pub fn parse_threads(word: &str) -> anyhow::Result<NonZeroUsize> {
-    let threads: NonZeroUsize =
-        word.parse().with_context(|| format!("a number from 1 to {MOST_THREADS} is needed"))?;
-    anyhow::ensure!(threads.get() <= MOST_THREADS, "at most {MOST_THREADS} threads are possible");
-    Ok(threads)
+    #[arg(long)]
+    pub seed_prefix: bool,
 }
 
 /// A layout, or `None` for `auto`.
 #[derive(Clone, Copy, Debug)]
 pub struct LayoutChoice(pub Option<Layout>);
 
+/// Parses `--seeds`: a layout, or `auto`.
+///
+/// # Errors
+/// Any other word.
+pub fn parse_layout(word: &str) -> Result<LayoutChoice, LayoutError> {
+    match word {
+        "auto" => Ok(LayoutChoice(None)),
+        _ => word.parse().map(|layout| LayoutChoice(Some(layout))),
+    }
+}
+
 impl PuzzleArgs {
-    /// The puzzle, asking on a terminal for what is missing.
+    /// Returns the puzzle; asks on a terminal for what is missing.
     ///
     /// # Errors
     /// Words that make no puzzle, or missing words and no terminal to ask on.
@@ -65,43 +57,74 @@ impl PuzzleArgs {
     }
 
     fn puzzle_from(&self, asker: &mut Asker<'_>) -> Result<Puzzle, Failure> {
-        if self.seed_prefix.as_deref().is_some_and(|prefix| prefix != "0x") {
-            return Err(Failure::usage(anyhow!("--seed-prefix can only be 0x")));
+        if self.seed_prefix && self.encoding != Encoding::Text {
+            let text = format!("--seed-prefix: {}", PuzzleError::PrefixNeedsText);
+            return Err(Failure::usage(anyhow!(text)));
         }
-        if self.seed_prefix.is_some() && self.encoding != Encoding::Text {
-            return Err(Failure::usage(PuzzleError::PrefixNeedsText));
-        }
-        let (n, string) = match (self.bits, self.words.as_slice()) {
-            (Some(_), [_, _]) => {
-                return Err(Failure::usage(anyhow!(
-                    "N and --bits both say how difficult the puzzle is: leave one out"
-                )));
-            }
-            (Some(_), words) => (None, words.first()),
-            (None, words) => (words.first(), words.get(1)),
-        };
-        let difficulty = match (self.bits, n) {
-            (Some(bits), _) => Difficulty::from_bits(bits).map_err(Failure::usage)?,
-            (None, Some(n)) => parse_bytes(n).map_err(Failure::Usage)?,
-            (None, None) => asker.ask("Leading zero bytes (0 to 16)", "N", parse_bytes)?,
+        let (difficulty, string) = self.given()?;
+        let difficulty = match difficulty {
+            Some(difficulty) => difficulty,
+            None => asker.ask("Leading zero bytes (0 to 16)", "N", parse_bytes)?,
         };
         let check = |string: &str| {
-            let puzzle = Puzzle::new(string, difficulty, self.encoding)?;
-            Ok(if self.seed_prefix.is_some() { puzzle.with_seed_prefix()? } else { puzzle })
+            let puzzle = Puzzle::new(string, difficulty, self.encoding)
+                .map_err(|error| with_hint(error, string))?;
+            Ok(if self.seed_prefix { puzzle.with_seed_prefix()? } else { puzzle })
         };
         match string {
-            Some(string) => check(string).map_err(Failure::Usage),
+            Some(string) => check(string).map_err(Failure::usage),
             None => asker.ask("String (hex digits)", "STRING", check),
         }
     }
+
+    /// Sorts out which of the words are there.
+    fn given(&self) -> Result<(Option<Difficulty>, Option<&str>), Failure> {
+        Ok(match (self.bits, self.words.as_slice()) {
+            (Some(bits), words) if words.len() < 2 => {
+                let difficulty = Difficulty::from_bits(bits).map_err(Failure::usage)?;
+                (Some(difficulty), words.first().map(String::as_str))
+            }
+            (Some(_), _) => return Err(two_difficulties()),
+            (None, [n, string, ..]) => {
+                let difficulty = parse_bytes(n).map_err(|error| swapped(error, n, string))?;
+                (Some(difficulty), Some(string))
+            }
+            (None, [n]) => (Some(parse_bytes(n).map_err(Failure::usage)?), None),
+            (None, []) => (None, None),
+        })
+    }
 }
 
-/// N, a number of zero bytes.
+/// Says that N and --bits exclude each other.
+pub(super) fn two_difficulties() -> Failure {
+    let text = "N and --bits both say how difficult the puzzle is: leave one out";
+    Failure::usage(anyhow!(text))
+}
+
+/// Says what is wrong with N, and whether it may have changed places with the string.
+pub(super) fn swapped(error: anyhow::Error, n: &str, string: &str) -> Failure {
+    let is_string = n.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_string && parse_bytes(string).is_ok() {
+        let text = format!("{error}; N comes before the string: {string} {n}");
+        return Failure::usage(anyhow!(text));
+    }
+    Failure::usage(error)
+}
+
+/// Says what is wrong with the digits in `word`, and what to do about a leading 0x.
+pub(super) fn with_hint(error: PuzzleError, word: &str) -> anyhow::Error {
+    match error {
+        PuzzleError::NotHex { .. } if word.starts_with("0x") || word.starts_with("0X") => {
+            anyhow!("{error}; leave the leading 0x out")
+        }
+        error => error.into(),
+    }
+}
+
+/// Parses N, a number of zero bytes.
 pub(super) fn parse_bytes(word: &str) -> anyhow::Result<Difficulty> {
-    let n = word
-        .trim()
-        .parse()
-        .with_context(|| format!("N is a number of zero bytes from 0 to 16, not {word:?}"))?;
+    let n = number(0..=MOST_BYTES)(word.trim())
+        .map_err(|_| anyhow!("N is a number of zero bytes from 0 to {MOST_BYTES}, not {word:?}"))?;
     Ok(Difficulty::from_bytes(n)?)
 }
 
@@ -131,15 +154,16 @@ impl Asker<'_> {
             )));
         };
         loop {
-            eprint!("{question}: ");
-            std::io::stderr().flush()?;
+            let mut out = std::io::stderr();
+            write!(out, "{question}: ")?;
+            out.flush()?;
             let mut line = Vec::new();
             if answers.read_until(b'\n', &mut line)? == 0 {
                 return Err(Failure::usage(anyhow!("{missing} is missing: no answer came")));
             }
             match parse(String::from_utf8_lossy(&line).trim()) {
                 Ok(value) => return Ok(value),
-                Err(error) => eprintln!("{error:#}"),
+                Err(error) => tell!("{error:#}"),
             }
         }
     }
@@ -148,22 +172,23 @@ impl Asker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Exit;
 
     fn args(words: &[&str], bits: Option<u32>) -> PuzzleArgs {
         PuzzleArgs {
             words: words.iter().map(ToString::to_string).collect(),
             bits,
             encoding: Encoding::Text,
-            seed_prefix: None,
+            seed_prefix: false,
         }
     }
 
     fn puzzle(args: &PuzzleArgs, answers: Option<&str>) -> Result<Puzzle, String> {
         let mut bytes = answers.map(str::as_bytes);
         let answers = bytes.as_mut().map(|bytes| bytes as &mut dyn BufRead);
-        args.puzzle_from(&mut Asker { answers }).map_err(|failure| match failure {
-            Failure::Usage(error) => format!("{error:#}"),
-            Failure::Work(error) => panic!("not a usage error: {error:#}"),
+        args.puzzle_from(&mut Asker { answers }).map_err(|failure| {
+            assert_eq!(failure.exit, Exit::Usage, "{failure:?}");
+            failure.message()
         })
     }
 
@@ -187,5 +212,17 @@ mod tests {
         assert!(puzzle(&args(&["17", "ab"], None), None).unwrap_err().contains("0 to 16"));
         assert!(puzzle(&args(&["3", "xy"], None), None).unwrap_err().contains("character 1"));
         assert!(puzzle(&args(&["ab"], Some(129)), None).unwrap_err().contains("128"));
+    }
+
+    #[test]
+    fn likely_mistakes_get_a_hint() {
+        let error = puzzle(&args(&["A7C02215FC", "3"], None), None).unwrap_err();
+        assert!(error.ends_with("N comes before the string: 3 A7C02215FC"), "{error}");
+        let error = puzzle(&args(&["x", "3"], None), None).unwrap_err();
+        assert!(error.ends_with("not \"x\""), "{error}");
+        for string in ["0xA7", "0XA7"] {
+            let error = puzzle(&args(&["3", string], None), None).unwrap_err();
+            assert!(error.ends_with("leave the leading 0x out"), "{error}");
+        }
     }
 }

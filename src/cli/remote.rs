@@ -1,38 +1,27 @@
-//! `seedrush submit|jobs|status|cancel|clients|ban|unban|bans`: what is asked of a server.
+//! `seedrush submit|wait|jobs|status|cancel|clients|ban|unban|bans`: requests to a server.
 //!
-//! Lists are for every machine; the rest, unless the server is open to all, for its own.
-
-/// What the server answers; leaves the function with the exit code where it does not.
-macro_rules! ask {
-    ($result:expr) => {
-        match unless($result.await)? {
-            Ok(value) => value,
-            Err(code) => return Ok(code),
-        }
-    };
-}
+//! Lists are for every machine. The rest is for the server's own machine, unless the server is open
+//! to all.
 
 mod bans;
+mod follow;
+mod submit;
+mod tables;
 
 use super::net_args::{RouteArgs, runtime};
-use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
-use super::{Failure, text};
-use crate::jobs::{MAX_WANTED, SumOfSquares};
-use crate::net::client::admin::{Admin, AdminError, fits_datagram};
-use crate::net::client::link::{Route, Target, Transport};
-use crate::proto::{ClientLine, JobLine, Md5Part, Squares, State, Work};
+use super::values::number;
+use super::verbosity::Verbosity;
+use super::{Exit, Failure, json};
+use crate::net::client::admin::{Admin, AdminError};
+use crate::net::client::link::{Route, Target};
 use anyhow::anyhow;
 use bans::PartyArgs;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use std::process::ExitCode;
 use std::time::Duration;
+use submit::SubmitArgs;
 
-/// The server was not there.
-const UNREACHABLE: u8 = 3;
-
-/// After this, people want to know what is waited for.
+/// Time without an answer after which the user is told what the program waits for.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Commands that ask something of a server.
@@ -42,9 +31,11 @@ pub enum RemoteCommand {
     ///
     /// From the server's own machine, or from any if the server was started with --open.
     Submit(SubmitArgs),
+    /// Waits for the result of a job that was submitted before
+    Wait(JobArgs),
     /// Lists the jobs of a server
     Jobs(ServerArgs),
-    /// Shows how a job stands
+    /// Shows a job: its state, its progress and its results
     Status(JobArgs),
     /// Ends a job
     ///
@@ -55,21 +46,21 @@ pub enum RemoteCommand {
     Clients(ServerArgs),
     /// Turns an address or a client away from a server
     ///
-    /// Clients that are there get no more work, and what they hold goes to others. Only from the
+    /// Clients that are there get no more work, and others get what they hold. Only from the
     /// server's own machine.
     Ban(PartyArgs),
-    /// Lets an address or a client in again, also one that the server itself did not trust any more
+    /// Lets an address or a client in again, also one that the server itself no longer trusted
     Unban(PartyArgs),
     /// Lists who is banned, for how long, and how often they came
     Bans(ServerArgs),
 }
 
-/// Which server, and how to say what it says. Global, so that `submit` takes it before and behind
-/// the kind of the job; clap has no global argument that is required, so `to` is looked at later.
+/// The server to ask, and how to print its answers. Global, so that `submit` takes these before and
+/// after the kind of the job. clap has no required global arguments, so `to` is checked later.
 #[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
     /// The server: HOST, HOST:PORT or [IPv6]:PORT
-    #[arg(long, global = true, value_name = "HOST")]
+    #[arg(long, global = true, value_name = "HOST", env = "SEEDRUSH_TO")]
     to: Option<Target>,
 
     #[command(flatten)]
@@ -78,78 +69,31 @@ pub struct ServerArgs {
     /// One JSON object per line on standard output
     #[arg(long, global = true)]
     json: bool,
+
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 /// A job of a server.
 #[derive(Args, Clone, Debug)]
 pub struct JobArgs {
     /// Number of the job
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", value_parser = number(1..=u64::MAX))]
     job: u64,
 
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// A new job.
-#[derive(Args, Debug)]
-pub struct SubmitArgs {
-    #[command(subcommand)]
-    work: WorkArgs,
-
-    #[command(flatten)]
-    terms: Terms,
-}
-
-/// Kinds of jobs.
-#[derive(Subcommand, Debug)]
-enum WorkArgs {
-    /// A seed such that MD5(seed | string) begins with zeros
-    Md5 {
-        #[command(flatten)]
-        puzzle: PuzzleArgs,
-
-        /// Which seeds are tried: auto, counting, trailing or tunnel
-        #[arg(long, value_name = "LAYOUT", default_value = "auto", value_parser = parse_layout)]
-        seeds: LayoutChoice,
-
-        /// Stop after this many solutions
-        #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_WANTED)))]
-        solutions: u32,
-    },
-    /// The sum of n * n over a range of whole numbers, both ends included
-    SumOfSquares {
-        /// First number
-        first: u128,
-        /// Last number, at most 2^64
-        last: u128,
-    },
-}
-
-/// What every submission has.
-#[derive(Args, Clone, Debug)]
-struct Terms {
-    #[command(flatten)]
-    server: ServerArgs,
-
-    /// Print the job's number and do not wait
-    #[arg(long, global = true)]
-    detach: bool,
-
-    /// 1 to 100: a job of priority 2 gets twice the time of one of priority 1; above 1 only from the
-    /// server's own machine
-    #[arg(long, global = true, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
-    priority: u32,
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// Arguments that make no request, or a server that refuses it.
-pub fn run(command: &RemoteCommand) -> Result<ExitCode, Failure> {
+pub fn run(command: &RemoteCommand) -> Result<Exit, Failure> {
     runtime(1)?.block_on(async {
         match command {
-            RemoteCommand::Submit(args) => submit(args).await,
+            RemoteCommand::Submit(args) => submit::run(args).await,
+            RemoteCommand::Wait(args) => follow::wait(args).await,
             RemoteCommand::Jobs(server) => jobs(server).await,
             RemoteCommand::Status(args) => status(args).await,
             RemoteCommand::Cancel(args) => cancel(args).await,
@@ -166,233 +110,86 @@ impl ServerArgs {
         Ok(asking(self.route()?))
     }
 
+    fn target(&self) -> Result<&Target, Failure> {
+        let text = "which server? Name it with --to HOST, or in the variable SEEDRUSH_TO";
+        self.to.as_ref().ok_or_else(|| Failure::usage(anyhow!(text)))
+    }
+
     fn route(&self) -> Result<Route, Failure> {
-        let missing = || Failure::usage(anyhow!("--to HOST is missing: which server is asked?"));
-        self.route.route(self.to.as_ref().ok_or_else(missing)?)
+        self.route.route(self.target()?)
+    }
+
+    /// The command that waits for a job of this server.
+    fn wait_command(&self, job: u64) -> String {
+        let to = self.to.as_ref().map(|target| format!(" --to {target}")).unwrap_or_default();
+        format!("seedrush wait {job}{to}{}", self.route.words())
     }
 }
 
 /// Asks the server at `route`; says so when it takes its time.
 fn asking(route: Route) -> Admin {
-    let words = format!(
-        "no answer from {} yet: trying for {} s",
-        route.target,
-        route.retry_for.as_secs_f64()
-    );
+    let tries = route.retry_for.as_secs_f64();
+    let words = format!("no answer from {} yet: trying for {tries} s", route.target);
     let admin = Admin::new(route);
     let answered = admin.answered();
     tokio::spawn(async move {
         if tokio::time::timeout(SILENCE, answered).await.is_err() {
-            eprintln!("{words}");
+            tell!("{words}");
         }
     });
     admin
 }
 
-/// What the server said, or the exit code for what it did not.
-fn unless<T>(result: Result<T, AdminError>) -> Result<Result<T, ExitCode>, Failure> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(error @ AdminError::Unreachable(_)) => {
-            eprintln!("error: {error}");
-            Ok(Err(ExitCode::from(UNREACHABLE)))
-        }
-        Err(error @ (AdminError::Refused(_) | AdminError::Gone)) => {
-            Err(Failure::Work(error.into()))
-        }
-    }
+/// Gives a server that does not answer an exit code of its own.
+fn unanswered(error: AdminError) -> Failure {
+    let exit = match error {
+        AdminError::Unreachable(_) | AdminError::Gone => Exit::Unreachable,
+        AdminError::Refused(_) => Exit::NoResult,
+    };
+    Failure::new(exit, error)
 }
 
-async fn submit(args: &SubmitArgs) -> Result<ExitCode, Failure> {
-    let (work, terms) = (args.work.description()?, &args.terms);
-    let mut route = terms.server.route()?;
-    if !fits_datagram(&work) {
-        if route.transport == Transport::Udp {
-            let text = "the string is too long for a datagram: use --transport tcp";
-            return Err(Failure::usage(anyhow!(text)));
-        }
-        route.transport = Transport::Tcp;
+async fn jobs(server: &ServerArgs) -> Result<Exit, Failure> {
+    let lines = server.admin()?.jobs().await.map_err(unanswered)?;
+    if server.json {
+        lines.iter().try_for_each(|line| json::print("job", &tables::job_json(line)))?;
+        json::print("result", &json!({ "program": "jobs", "jobs": lines.len() }))?;
+        return Ok(Exit::Done);
     }
-    let admin = asking(route);
-    let (job, server) = ask!(admin.submit(work, terms.priority));
-    if terms.detach {
-        if terms.server.json {
-            say!("{}", json!({ "event": "submitted", "job": job }));
-        } else {
-            say!("{job}");
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    eprintln!("job {job} is submitted");
-    let bar = ProgressBar::new(1000);
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {msg}") {
-        bar.set_style(style);
-    }
-    let line = ask!(admin.wait((job, server), |line| {
-        bar.set_position((1000.0 * (line.done / line.whole.max(1.0)).min(1.0)) as u64);
-        bar.set_message(format!("{:.3e} of {:.3e}", line.done, line.whole));
-    }));
-    bar.finish_and_clear();
-    print_result(&line, terms.server.json);
-    Ok(code_of(&line))
+    tables::print_jobs(&lines, server.verbosity);
+    Ok(Exit::Done)
 }
 
-impl WorkArgs {
-    fn description(&self) -> Result<Work, Failure> {
-        match self {
-            Self::Md5 { puzzle, seeds, solutions } => {
-                let puzzle = puzzle.puzzle()?;
-                let part = Md5Part::new(&puzzle, seeds.0, *solutions, 0, usize::MAX);
-                Ok(Work::Md5Search(part))
-            }
-            Self::SumOfSquares { first, last } => {
-                SumOfSquares::new(*first, *last).map_err(Failure::usage)?;
-                Ok(Work::SumOfSquares(Squares { first: *first, last: *last }))
-            }
-        }
-    }
-}
-
-async fn jobs(server: &ServerArgs) -> Result<ExitCode, Failure> {
-    let lines = ask!(server.admin()?.jobs());
-    if !server.json {
-        say!("{:>5}  {:<10}{:>4}{:>8}  {:<40}result", "job", "state", "prio", "done", "what");
-    }
-    for line in &lines {
-        print_job(line, server.json);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn status(args: &JobArgs) -> Result<ExitCode, Failure> {
-    let line = ask!(args.server.admin()?.job(args.job));
-    print_job(&line, args.server.json);
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn cancel(args: &JobArgs) -> Result<ExitCode, Failure> {
-    ask!(args.server.admin()?.cancel(args.job));
+async fn status(args: &JobArgs) -> Result<Exit, Failure> {
+    let admin = args.server.admin()?;
+    let line = admin.job(args.job).await.map_err(unanswered)?;
+    let line = admin.with_all_results(line).await.map_err(unanswered)?;
     if args.server.json {
-        say!("{}", json!({ "event": "cancelled", "job": args.job }));
+        json::print("result", &tables::job_result("status", &line, false))?;
+        return Ok(Exit::Done);
+    }
+    let spec = admin.describe(args.job).await.map_err(unanswered)?;
+    tables::print_status(&line, &spec);
+    Ok(Exit::Done)
+}
+
+async fn cancel(args: &JobArgs) -> Result<Exit, Failure> {
+    args.server.admin()?.cancel(args.job).await.map_err(unanswered)?;
+    if args.server.json {
+        json::print("result", &json!({ "program": "cancel", "job": args.job }))?;
     } else {
         say!("job {} is cancelled", args.job);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-async fn clients(server: &ServerArgs) -> Result<ExitCode, Failure> {
-    let lines = ask!(server.admin()?.clients());
-    if !server.json {
-        say!(
-            "{:>6}  {:<16}{:<22}{:>12}{:>12}{:>10}{:>6}  standing",
-            "client",
-            "name",
-            "address",
-            "says",
-            "proves",
-            "done",
-            "false"
-        );
+async fn clients(server: &ServerArgs) -> Result<Exit, Failure> {
+    let lines = server.admin()?.clients().await.map_err(unanswered)?;
+    if server.json {
+        lines.iter().try_for_each(|line| json::print("client", &tables::client_json(line)))?;
+        json::print("result", &json!({ "program": "clients", "clients": lines.len() }))?;
+        return Ok(Exit::Done);
     }
-    for line in &lines {
-        print_client(line, server.json);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn state_word(state: State) -> &'static str {
-    match state {
-        State::Waiting => "waiting",
-        State::Running => "running",
-        State::Checking => "checking",
-        State::Finished => "finished",
-        State::Exhausted => "exhausted",
-        State::Cancelled => "cancelled",
-    }
-}
-
-fn code_of(line: &JobLine) -> ExitCode {
-    if line.state == State::Finished { ExitCode::SUCCESS } else { ExitCode::from(1) }
-}
-
-fn job_json(event: &str, line: &JobLine) -> serde_json::Value {
-    json!({
-        "event": event,
-        "job": line.job,
-        "what": line.title,
-        "state": state_word(line.state),
-        "priority": line.priority,
-        "done": line.done,
-        "whole": line.whole,
-        "winner": (line.winner > 0).then_some(line.winner),
-        "result": (!line.result.is_empty()).then_some(&line.result),
-    })
-}
-
-fn print_result(line: &JobLine, json: bool) {
-    if json {
-        say!("{}", job_json("result", line));
-    } else if line.result.is_empty() {
-        say!("job {} {}", line.job, state_word(line.state));
-    } else {
-        say!("{}", line.result);
-    }
-}
-
-fn print_job(line: &JobLine, json: bool) {
-    if json {
-        say!("{}", job_json("job", line));
-        return;
-    }
-    // Of a puzzle the whole is what it takes on average: it may take several times as much.
-    let part = 100.0 * line.done / line.whole.max(1.0);
-    let done = if part < 1000.0 { format!("{part:.1} %") } else { format!("{:.0}x", part / 100.0) };
-    let named = line.result.split_whitespace().count();
-    let more = match (line.solutions as usize).saturating_sub(named) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    say!(
-        "{:>5}  {:<10}{:>4} {done:>7}  {:<40}{}{more}",
-        line.job,
-        state_word(line.state),
-        line.priority,
-        line.title,
-        line.result
-    );
-}
-
-fn print_client(line: &ClientLine, json: bool) {
-    if json {
-        let value = json!({
-            "event": "client",
-            "client": line.client,
-            "name": line.name,
-            "address": line.address,
-            "backend": line.backend,
-            "threads": line.threads,
-            "claimed_rate": line.claimed_rate,
-            "proven_rate": line.proven_rate,
-            "done": line.done,
-            "false_hits": line.false_hits,
-            "standing": line.standing,
-            "connected": line.connected,
-            "leases": line.leases,
-            "finished": line.finished,
-        });
-        say!("{value}");
-        return;
-    }
-    let away = if line.connected { "" } else { ", away" };
-    say!(
-        "{:>6}  {:<16}{:<22}{:>12}{:>12}{:>10.2e}{:>6}  {}{away}",
-        line.client,
-        line.name,
-        line.address,
-        text::rate(line.claimed_rate),
-        text::rate(line.proven_rate),
-        line.done,
-        line.false_hits,
-        line.standing
-    );
+    tables::print_clients(&lines, server.verbosity);
+    Ok(Exit::Done)
 }

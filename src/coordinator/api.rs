@@ -1,44 +1,17 @@
-//! What goes in and out of the coordinator: ids, requests, answers, and the events that drivers act
-//! on. Plain data; nothing here knows how it travels.
+//! The coordinator's messages: requests, answers, and the events that drivers act on. Plain data;
+//! nothing here knows how it travels.
 
-use super::trust::Reason;
+use super::standing::Reason;
 use crate::jobs::{JobKind, JobSpec, Outcome, Solution};
 use crate::span::Span;
-use std::fmt;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use super::audit::{Audit, AuditResult};
+pub use crate::lease::{ClientId, Epoch, Grant, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
 
-/// Number of a client, from 1, in the order of joining. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(pub u64);
-
-/// Number of a job, from 1. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobId(pub u64);
-
-/// Number of a lease. Used again for later leases: only together with its [`Epoch`] does it name
-/// one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LeaseId(pub u32);
-
-/// The fencing token of a lease: every grant has a larger one than all before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Epoch(pub u64);
-
-macro_rules! display_as_number {
-    ($($id:ty),*) => {$(
-        impl fmt::Display for $id {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    )*};
-}
-display_as_number!(ClientId, JobId, LeaseId, Epoch);
-
-/// Who wants to join.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A client's description of itself when it joins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
     /// Chosen at random by the client when it starts and kept while it runs. The same session is
     /// the same client: joining again, after a lost answer or a lost connection, gives the same id
@@ -46,18 +19,18 @@ pub struct Join {
     pub session: u128,
     /// For people; cut at [`super::MAX_NAME`] characters, control characters dropped.
     pub name: String,
-    /// Where it is, for people; the driver fills it in. Cut as the name is.
+    /// Its address, for people; the driver fills it in. Cut as the name is.
     pub address: String,
-    /// What it searches with, for people. Cut as the name is.
+    /// Its backend, for people. Cut as the name is.
     pub backend: String,
     /// Its threads.
     pub threads: u32,
-    /// Kinds of jobs it can do; none for a client that is never to be lent anything (classic).
+    /// Kinds of jobs it can do; none for a client that never gets a lease (classic).
     pub kinds: Vec<JobKind>,
     /// Its own estimate of nonces a second, 0 if it has none: for people. Leases are sized by what is
     /// proved.
     pub rate_hint: u64,
-    /// Whether clients of its address have lied lately. Such a client must prove more: it has twice
+    /// True when clients of its address have lied lately. Such a client must prove more: it has twice
     /// the shares, all its leases are audited, and they grow slowly.
     pub suspect: bool,
 }
@@ -67,56 +40,19 @@ pub struct Join {
 pub struct Joined {
     /// Its id.
     pub client: ClientId,
-    /// Whether this session was known.
+    /// True when this session was known.
     pub resumed: bool,
     /// What it still holds; it must drop whatever else it works on.
     pub held: Vec<Held>,
 }
 
-/// A lease that a client holds, as the coordinator sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Which.
-    pub lease: LeaseId,
-    /// Its fencing token.
-    pub epoch: Epoch,
-    /// Its job.
-    pub job: JobId,
-    /// Everything in the lease before this unit is counted as done.
-    pub done: u128,
-    /// The lease ends before this unit; it may have moved down since the grant.
-    pub end: u128,
-}
-
-/// A span of a job lent to one client.
-#[derive(Clone, Debug)]
-pub struct Grant {
-    /// Which.
-    pub lease: LeaseId,
-    /// Its fencing token.
-    pub epoch: Epoch,
-    /// Its job.
-    pub job: JobId,
-    /// The job's description; cheap to clone.
-    pub spec: JobSpec,
-    /// What to search. After a repeated request: what is left of it.
-    pub span: Span,
-    /// Zero bits from which on a nonce is a share to be reported, never above the target; `None`
-    /// where the job has no shares.
-    pub share_bits: Option<u32>,
-    /// Solutions still wanted: the client may end the lease early when it has found as many.
-    pub wanted: u32,
-    /// Without counted progress for this long the span is free for others. A later report goes on
-    /// if nobody has taken it.
-    pub patience: Duration,
-}
-
 /// The answer to a request for work.
 #[derive(Clone, Debug)]
 pub enum Assignment {
-    /// A lease. The same request id gives the same lease as long as it lasts.
-    Lease(Grant),
-    /// Nothing to lend now; ask again (the same id will do) after this time, or when woken by
+    /// A lease, with its job for clients in this process. The same request id gives the same lease
+    /// as long as it lasts.
+    Lease(Grant, JobSpec),
+    /// Nothing to lease now; ask again (the same id will do) after this time, or when woken by
     /// [`Event::Wake`].
     Wait(Duration),
     /// This request was answered with a lease that has ended since: a duplicate, late.
@@ -126,7 +62,7 @@ pub enum Assignment {
 /// Progress on a lease, or its final report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Which lease.
+    /// Number of the lease.
     pub lease: LeaseId,
     /// Its fencing token.
     pub epoch: Epoch,
@@ -136,48 +72,20 @@ pub struct Report {
     /// or before it where an answer was lost; may be empty to deliver hits. For a sum it must start
     /// exactly there and not go beyond the acknowledged `end`.
     pub span: Span,
-    /// What was found in it.
+    /// The findings in it.
     pub outcome: Outcome,
-    /// Whether the client gives up what is left of the lease. A lease whose end is reached is
+    /// True when the client gives up what is left of the lease. A lease whose end is reached is
     /// over without it.
     pub last: bool,
 }
 
-/// What the coordinator says of a report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Units that were not claimed before and are now, or are confirmed at once.
-    pub counted: u128,
-    /// The lease after the report.
-    pub lease: LeaseState,
-    /// Hits that are solutions nobody had reported before.
-    pub solutions: u32,
-    /// Hits that are none.
-    pub false_hits: u32,
-    /// Set when the job has ended: stop working on it.
-    pub job_end: Option<JobEnd>,
-}
-
-/// A lease after a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseState {
-    /// It goes on. Reports continue at `done`; the client need not go beyond `end`.
-    Held {
-        /// Everything before this unit is counted.
-        done: u128,
-        /// One past the last unit.
-        end: u128,
-    },
-    /// It is over, now or since before: forget it. Nothing more of it counts but hits.
-    Over,
-}
-
-/// How a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// State of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Nothing of it was ever lent.
+    /// None of it was ever leased.
     Waiting,
-    /// Something is to be lent or searched.
+    /// Something is to be leased or searched.
     Running,
     /// Everything was searched, as clients say; the evidence is not complete.
     Checking,
@@ -185,27 +93,13 @@ pub enum JobState {
     Ended(JobEnd),
 }
 
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobEnd {
-    /// Everything that was wanted is there; the last solution came from `winner`.
-    Finished {
-        /// Who reported the solution that ended it; `None` for jobs without solutions.
-        winner: Option<ClientId>,
-    },
-    /// Everything is confirmed and there are fewer solutions than were wanted.
-    Exhausted,
-    /// Someone cancelled it.
-    Cancelled,
-}
-
 /// Why a client is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No such client, any more: join again.
+    /// There is no such client, or no longer: it has to join again.
     #[error("unknown client: join again")]
     UnknownClient,
-    /// There is no such job, any more.
+    /// There is no such job, or no longer.
     #[error("unknown job")]
     UnknownJob,
     /// It has lost the coordinator's trust and gets no more work.
@@ -219,17 +113,17 @@ pub enum Refusal {
     Full,
 }
 
-/// Why a client is gone.
+/// How a client left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
-    /// It said so.
+    /// It said good-bye.
     Left,
-    /// Nothing was heard of it for too long.
+    /// It was silent for too long.
     Silent,
 }
 
-/// What drivers must do or may show. Collected until [`super::Coordinator::poll_event`] takes them;
-/// a driver drains them after every call.
+/// Something that drivers must act on or may show. Kept until
+/// [`super::Coordinator::poll_event`] takes it; a driver takes all after every call.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A new client.
@@ -242,27 +136,27 @@ pub enum Event {
     Solution(JobId, Solution),
     /// A job has ended: push `stop` to the holders.
     JobEnded {
-        /// Which.
+        /// The job.
         job: JobId,
-        /// How.
+        /// How it ended.
         end: JobEnd,
-        /// Every client that is here and has ever held a lease of it.
+        /// Every client that is here and has held a lease of it.
         holders: Vec<ClientId>,
     },
     /// Push: this lease is over, stop working on it.
     Revoked {
-        /// Whose.
+        /// The holder.
         client: ClientId,
-        /// Which.
+        /// The lease.
         lease: LeaseId,
         /// Its fencing token.
         epoch: Epoch,
     },
-    /// Push: this lease ends earlier now, its tail was lent to someone else.
+    /// Push: this lease ends earlier now, since others get its tail.
     Trimmed {
-        /// Whose.
+        /// The holder.
         client: ClientId,
-        /// Which.
+        /// The lease.
         lease: LeaseId,
         /// Its fencing token.
         epoch: Epoch,
@@ -278,4 +172,32 @@ pub enum Event {
     /// Run this when there is time, off the hot path, and hand the result to
     /// [`super::Coordinator::audited`].
     Audit(Audit),
+}
+
+/// Why a job is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// There are too many.
+    #[error("the server has as many jobs as it takes")]
+    TooMany,
+    /// There are too many of this network, or of all networks.
+    #[error("the server has as many jobs as it takes from your network: wait until one has ended")]
+    TooManyOfYours,
+}
+
+/// Why a job is not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CancelError {
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    Unknown(JobId),
+    /// The job has ended by itself, or was cancelled before.
+    #[error("job {0} has ended already")]
+    Ended(JobId),
+    /// It is someone else's.
+    #[error(
+        "job {0} was submitted from elsewhere: only from there, or from the server's own machine, \
+         can it be ended"
+    )]
+    NotYours(JobId),
 }

@@ -1,19 +1,22 @@
-//! What is kept of one client.
+//! The clients that are here, and what is kept of each.
 
 use super::api::{ClientId, JobId, Join, LeaseId, Refusal};
 use super::config::MAX_NAME;
+use super::evidence::Conduct;
 use super::pace::Pace;
-use super::trust::{Standing, Trust};
+use super::standing::Standing;
 use crate::jobs::JobKind;
+use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
-/// No client does as many units a second, whatever it says.
+/// Highest rate in units a second that is believed of any client.
 const MOST_RATE: u64 = 1_000_000_000_000_000;
 
-/// Jobs at which a client's speed is remembered; beyond that the one that it did longest ago goes.
+/// Jobs at which a client's speed is remembered; of more, that at the job it worked on longest ago is
+/// forgotten.
 const KEPT_PACES: usize = 8;
 
-/// A client that does less than this part of what it can is no better than one that is silent.
+/// Part of its own speed that a client has to keep up; below it counts as silent.
 const DILIGENT: f64 = 0.25;
 
 /// A client that has joined and is not gone.
@@ -25,7 +28,7 @@ pub(super) struct Client {
     pub(super) backend: Box<str>,
     pub(super) threads: u32,
     kinds: [bool; JobKind::ALL.len()],
-    /// Whether others at its address have lied lately: it must prove more.
+    /// True when others at its address have lied lately: it must prove more.
     pub(super) suspect: bool,
     pub(super) joined: Duration,
     pub(super) last_seen: Duration,
@@ -34,15 +37,15 @@ pub(super) struct Client {
     pub(super) requests: Requests,
     /// Its place among those that wait for work.
     pub(super) parked: Option<u64>,
-    /// By job, the one that it works on last.
+    /// Its speed by job; last the one that it works on.
     paces: Vec<(JobId, Pace)>,
     /// Its part in the team's rates.
     pub(super) rates: Rates,
-    /// Until when its work is in its pace. It works on one lease after the other, of whatever
+    /// The moment up to which its work is in its pace. It works on one lease after the other, of whatever
     /// job, so this is one moment for all kinds.
     worked_until: Duration,
     pub(super) diligence: Diligence,
-    pub(super) trust: Trust,
+    pub(super) conduct: Conduct,
     /// Audits of its leases that are under way.
     pub(super) audits: usize,
     pub(super) finished_leases: u64,
@@ -53,12 +56,12 @@ pub(super) struct Client {
     pub(super) timer: Duration,
 }
 
-/// What a client adds to the rates of the team.
+/// A client's part in the rates of the team.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rates {
     /// Nonces a second, as it says: for people.
     pub(super) shown: u64,
-    /// What is proved, by kind, in units a second times what one of them costs.
+    /// Proved rates, by kind, in units a second times what one of them costs.
     pub(super) proved: [u64; JobKind::ALL.len()],
 }
 
@@ -86,7 +89,7 @@ impl Client {
             rates: Rates::default(),
             worked_until: now,
             diligence: Diligence::new(now),
-            trust: Trust::default(),
+            conduct: Conduct::default(),
             audits: 0,
             finished_leases: 0,
             units: 0,
@@ -95,10 +98,29 @@ impl Client {
         }
     }
 
-    /// The client was heard of.
+    /// Notes that the client was heard of.
     pub(super) fn seen(&mut self, now: Duration) {
-        self.last_seen = self.last_seen.max(now);
+        self.seen_at(now);
         self.connected = true;
+    }
+
+    /// Notes that it was heard of once, over a connection that may be gone.
+    pub(super) fn seen_at(&mut self, at: Duration) {
+        self.last_seen = self.last_seen.max(at);
+    }
+
+    /// Returns what it said when it joined, but for the rate, which is not kept.
+    pub(super) fn join(&self) -> Join {
+        Join {
+            session: self.session,
+            name: self.name.to_string(),
+            address: self.address.to_string(),
+            backend: self.backend.to_string(),
+            threads: self.threads,
+            kinds: JobKind::ALL.into_iter().filter(|&kind| self.can(kind)).collect(),
+            rate_hint: 0,
+            suspect: self.suspect,
+        }
     }
 
     pub(super) fn can(&self, kind: JobKind) -> bool {
@@ -129,13 +151,13 @@ impl Client {
         self.paces.last().map(|(_, pace)| pace)
     }
 
-    /// Begins to work after a pause; the pause is no part of its rate.
+    /// Notes that it begins to work after a pause; the pause is no part of its rate.
     pub(super) fn begin(&mut self, now: Duration) {
         self.worked_until = self.worked_until.max(now);
     }
 
-    /// Takes note of work reported now; returns the time that it took. The caller settles the
-    /// team's rates.
+    /// Notes work that is reported now; returns the time that it took. The caller settles the team's
+    /// rates.
     pub(super) fn note_work(&mut self, now: Duration, work: &Work) -> Duration {
         let time = now.saturating_sub(self.worked_until);
         self.begin(now);
@@ -146,7 +168,7 @@ impl Client {
         if work.kind == JobKind::Md5Search {
             self.rates.shown = (claimed as u64).min(MOST_RATE);
         }
-        // One outside the leases is no part of the team, and one that has proved nothing neither.
+        // Clients outside the leases, and those that have proved nothing, are no part of the team.
         if proven && self.can(work.kind) {
             let normal = (proved as u64).saturating_mul(work.unit_cost).min(MOST_RATE);
             self.rates.proved[work.kind.index()] = normal;
@@ -167,25 +189,25 @@ impl Client {
         Some(here.unwrap_or_else(elsewhere)).filter(|&rate| rate > 0.0)
     }
 
-    /// It has let its leases lie: nothing is expected of it until it proves itself again. Returns
-    /// what it was in the team's rates.
+    /// Expects nothing of it until it proves itself again. Returns its part in the team's rates until
+    /// now.
     pub(super) fn unprove(&mut self) -> Rates {
         self.paces.iter_mut().for_each(|(_, pace)| pace.forget_confirmed());
         std::mem::take(&mut self.rates)
     }
 
-    /// Whether it may have work.
+    /// Returns why it may have no work, if so.
     pub(super) fn check_standing(&self) -> Result<(), Refusal> {
-        match self.trust.standing() {
+        match self.conduct.standing() {
             Standing::Good => Ok(()),
             Standing::Distrusted(reason) => Err(Refusal::Distrusted(reason)),
             Standing::Banned(reason) => Err(Refusal::Banned(reason)),
         }
     }
 
-    /// Whether it is listened to at all.
+    /// Returns why it is not listened to, if so.
     pub(super) fn check_banned(&self) -> Result<(), Refusal> {
-        match self.trust.standing() {
+        match self.conduct.standing() {
             Standing::Banned(reason) => Err(Refusal::Banned(reason)),
             _ => Ok(()),
         }
@@ -204,14 +226,14 @@ pub(super) struct Work {
     pub(super) proved: f64,
 }
 
-/// Whether a client goes on with what it holds as fast as it has shown to be.
+/// How steadily a client goes on with what it holds, measured by the speed that it has shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Diligence {
-    /// When it last had.
+    /// When it last did enough.
     since: Duration,
-    /// What it has done since then, in seconds of its own speed.
+    /// Work since then, in seconds at its own speed.
     done: f64,
-    /// Since when it has had nothing to do.
+    /// When it last ran out of work, if it has none.
     paused: Option<Duration>,
 }
 
@@ -220,24 +242,24 @@ impl Diligence {
         Self { since: now, done: 0.0, paused: Some(now) }
     }
 
-    /// It has nothing more to do.
+    /// Notes that it has nothing more to do.
     pub(super) fn pause(&mut self, now: Duration) {
         self.paused.get_or_insert(now);
     }
 
-    /// It has something to do again: the pause is forgiven, and nothing else.
+    /// Notes that it has something to do again: the pause does not count against it.
     pub(super) fn resume(&mut self, now: Duration) {
         if let Some(paused) = self.paused.take() {
             self.since = self.since.saturating_add(now.saturating_sub(paused)).min(now);
         }
     }
 
-    /// It has done enough until now.
+    /// Notes that it has done enough until now.
     pub(super) fn begin(&mut self, now: Duration) {
         *self = Self { since: self.since.max(now), done: 0.0, paused: self.paused };
     }
 
-    /// It has done what takes it so many seconds.
+    /// Notes work that takes it so many seconds.
     pub(super) fn note(&mut self, now: Duration, seconds: f64) {
         self.done += seconds;
         if self.done >= DILIGENT * now.saturating_sub(self.since).as_secs_f64() {
@@ -251,12 +273,12 @@ impl Diligence {
     }
 }
 
-/// What a stranger sent, made fit for a terminal.
+/// Returns what a stranger sent, fit for a terminal.
 fn for_people(text: &str) -> Box<str> {
     text.chars().map(crate::printable::printable).take(MAX_NAME).collect::<String>().into()
 }
 
-/// Which requests were answered with a lease: the newest 64 numbers, as a window that slides.
+/// The requests that were answered with a lease: a sliding window over the newest 64 numbers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Requests {
     newest: u64,
@@ -264,7 +286,7 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Whether this request has had its lease, or is too old for that to be known.
+    /// Returns whether this request has had its lease, or is too old for that to be known.
     pub(super) fn is_spent(&self, request: u64) -> bool {
         match self.newest.checked_sub(request) {
             Some(age @ 0..64) => self.spent >> age & 1 == 1,
@@ -273,6 +295,7 @@ impl Requests {
         }
     }
 
+    /// Notes that a request was answered with a lease.
     pub(super) fn spend(&mut self, request: u64) {
         if let Some(ahead) = request.checked_sub(self.newest).filter(|&ahead| ahead > 0) {
             self.spent =
@@ -296,11 +319,26 @@ pub(super) struct ClientTable {
 
 impl ClientTable {
     pub(super) fn insert(&mut self, client: Client) -> ClientId {
-        self.last += 1;
-        let id = ClientId(self.last);
+        let id = ClientId(self.last + 1);
+        self.restore(id, client);
+        id
+    }
+
+    /// Inserts a client that had this number before.
+    pub(super) fn restore(&mut self, id: ClientId, client: Client) {
+        self.skip_to(id.0);
         self.sessions.insert(client.session, id);
         self.clients.insert(id, client);
-        id
+    }
+
+    /// Returns the last number that is used.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Counts all numbers up to `last` as used.
+    pub(super) fn skip_to(&mut self, last: u64) {
+        self.last = self.last.max(last);
     }
 
     pub(super) fn remove(&mut self, id: ClientId) -> Option<Client> {
@@ -335,5 +373,20 @@ impl ClientTable {
 
     pub(super) fn iter_from(&self, from: ClientId) -> impl Iterator<Item = (ClientId, &Client)> {
         self.clients.range(from..).map(|(&id, client)| (id, client))
+    }
+}
+
+/// For clients that the coordinator itself names: nothing is kept of one that is gone.
+impl Index<ClientId> for ClientTable {
+    type Output = Client;
+
+    fn index(&self, id: ClientId) -> &Client {
+        &self.clients[&id]
+    }
+}
+
+impl IndexMut<ClientId> for ClientTable {
+    fn index_mut(&mut self, id: ClientId) -> &mut Client {
+        self.clients.get_mut(&id).expect("a client that is here")
     }
 }

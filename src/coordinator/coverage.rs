@@ -1,16 +1,16 @@
-//! Where every unit of a job is.
+//! Coverage: each unit of a job is free, leased, claimed or confirmed.
 
 use crate::span::{Span, SpanSet};
 
 /// Four disjoint sets whose union is the whole job, after every event.
 ///
-/// A unit moves from free to leased when it is lent, to claimed when a client says that it is done,
+/// A unit moves from free to leased when it is granted, to claimed when a client says that it is done,
 /// and to confirmed when there is evidence for it. What loses its holder goes back to free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
-    /// Lent to nobody and not done.
+    /// Held by nobody and not done.
     pub free: SpanSet,
-    /// Lent and not yet reported.
+    /// Held by a client and not yet reported.
     pub leased: SpanSet,
     /// Reported as done, on the word of the holder alone.
     pub claimed: SpanSet,
@@ -25,14 +25,14 @@ impl Coverage {
         Self { free: SpanSet::from(whole), leased, claimed, confirmed }
     }
 
-    /// Lends up to `len` units off the lowest free span.
+    /// Leases up to `len` units off the lowest free span.
     pub(super) fn lend(&mut self, len: u128) -> Option<Span> {
         let span = self.free.take(len)?;
         self.leased.insert(span);
         Some(span)
     }
 
-    /// Lends `span` again to a holder that had claimed it up to `done`, if all of it is free.
+    /// Leases `span` again to a holder that had claimed it up to `done`, if all of it is free.
     pub(super) fn lend_again(&mut self, span: Span, done: u128) -> bool {
         let free = self.free.covers(span);
         if free {
@@ -58,7 +58,7 @@ impl Coverage {
         self.confirmed.insert(span)
     }
 
-    /// Frees what is leased or claimed of `span`; for the one who holds it.
+    /// Frees what is leased or claimed of `span`, whose holder gives it back.
     pub(super) fn give_back(&mut self, span: Span) {
         for set in [&mut self.leased, &mut self.claimed] {
             for piece in set.extract(span) {
@@ -74,7 +74,7 @@ impl Coverage {
         }
     }
 
-    /// Returns whether nothing is left to lend or to search.
+    /// Returns whether nothing is left to lease or to search.
     pub(super) fn is_all_reported(&self) -> bool {
         self.free.is_empty() && self.leased.is_empty()
     }

@@ -1,38 +1,15 @@
-//! Jobs come and go.
+//! Jobs: how they are submitted, and how they end.
 
-use super::api::{ClientId, Event, JobEnd, JobId};
+use super::api::{CancelError, ClientId, Event, JobEnd, JobId, SubmitError};
+use super::config::MAX_PRIORITY;
+use super::facts::{Fact, Submitted};
 use super::places::Submitter;
 use super::{Coordinator, Duration};
 use crate::jobs::JobSpec;
 
-/// Why a job is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    /// There are too many.
-    #[error("the server has as many jobs as it takes")]
-    TooMany,
-    /// There are too many of this network, or of all networks.
-    #[error("the server has as many jobs as it takes from your network: wait until one has ended")]
-    TooManyOfYours,
-}
-
-/// Why a job is not ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CancelError {
-    /// There is none, or it has ended.
-    #[error("there is no job {0} that could be ended")]
-    Unknown(JobId),
-    /// It is another's.
-    #[error(
-        "job {0} was submitted from elsewhere: only from there, or from the server's own machine, \
-         can it be ended"
-    )]
-    NotYours(JobId),
-}
-
 impl Coordinator {
-    /// Takes a job. `key` is chosen at random by the submitter; the same key gives the same job.
-    /// `priority` goes from 1 to [`MAX_PRIORITY`](super::MAX_PRIORITY): a job of priority 2 is
+    /// Accepts a job. `key` is chosen at random by the submitter; the same key gives the same job.
+    /// `priority` goes from 1 to [`MAX_PRIORITY`]: a job of priority 2 is
     /// given twice the time of clients that one of priority 1 gets. `submitter` has a share of the
     /// places for jobs.
     ///
@@ -46,23 +23,28 @@ impl Coordinator {
         spec: JobSpec,
         priority: u32,
     ) -> Result<JobId, SubmitError> {
-        if let Some(known) = self.jobs.by_key(key) {
+        if let Some(known) = self.tables.jobs.by_key(key) {
             return Ok(known);
         }
-        if !self.jobs.has_room(submitter, self.config.max_jobs) {
-            let full = self.jobs.active().len() >= self.config.max_jobs;
+        if !self.tables.jobs.has_room(submitter, self.tables.config.max_jobs) {
+            let full = self.tables.jobs.active().len() >= self.tables.config.max_jobs;
             return Err(if full { SubmitError::TooMany } else { SubmitError::TooManyOfYours });
         }
-        let id = self.jobs.insert(now, key, spec, priority, submitter);
-        if self.started {
+        let id = JobId(self.tables.jobs.last() + 1);
+        let priority = priority.clamp(1, MAX_PRIORITY);
+        let submitted = Submitted { job: id, at: now, key, submitter, priority, spec };
+        self.outbox.record(|| Fact::Submitted(submitted.clone()));
+        self.tables.jobs.insert(submitted);
+        self.scheduler.turns.requeue(&mut self.tables.jobs, id);
+        if self.scheduler.started {
             self.make_room(now);
-            self.jobs.level(id);
-            self.wake_all();
+            self.scheduler.turns.level(&mut self.tables.jobs, id);
+            self.scheduler.wake(&mut self.tables, &mut self.outbox, usize::MAX);
         }
         Ok(id)
     }
 
-    /// As [`Coordinator::submit_as`], for someone on this machine.
+    /// Accepts a job of someone on this machine; see [`Coordinator::submit_as`].
     ///
     /// # Errors
     /// There are too many.
@@ -79,24 +61,26 @@ impl Coordinator {
     /// Ends a job without a result, for someone who may.
     ///
     /// # Errors
-    /// There is none that could be ended, or it is another's.
+    /// There is no such job under way, or it is another's.
     pub fn cancel_as(
         &mut self,
         now: Duration,
         submitter: Submitter,
         job: JobId,
     ) -> Result<(), CancelError> {
-        let entry = self.jobs.find(job).filter(|entry| entry.ended.is_none());
-        let owner = entry.map(|entry| entry.submitter).ok_or(CancelError::Unknown(job))?;
-        if !submitter.may_end(owner) {
+        let entry = self.tables.jobs.find(job).ok_or(CancelError::Unknown(job))?;
+        if entry.ended.is_some() {
+            return Err(CancelError::Ended(job));
+        }
+        if !submitter.may_end(entry.submitter) {
             return Err(CancelError::NotYours(job));
         }
         self.end_job(now, job, JobEnd::Cancelled);
         Ok(())
     }
 
-    /// As [`Coordinator::cancel_as`], for someone on this machine; `false` when there is none that
-    /// could be ended.
+    /// Ends a job for someone on this machine; returns `false` when there is none that could be
+    /// ended.
     pub fn cancel(&mut self, now: Duration, job: JobId) -> bool {
         self.cancel_as(now, Submitter::Here, job).is_ok()
     }
@@ -104,33 +88,33 @@ impl Coordinator {
     /// Ends a job that has all it wants, or of which everything is confirmed and no audit is under
     /// way.
     pub(super) fn end_if_finished(&mut self, now: Duration, job: JobId) {
-        let Some(entry) = self.jobs.find(job).filter(|entry| entry.ended.is_none()) else { return };
-        if !entry.job.is_finished(&entry.coverage.confirmed) {
-            return;
-        }
-        let end = if entry.job.still_wanted() == 0 {
-            let winner = entry.job.last_finder().map(ClientId);
-            JobEnd::Finished { winner }
-        } else if entry.audits == 0 {
-            JobEnd::Exhausted
-        } else {
+        let entry = self.tables.jobs.find(job).filter(|entry| entry.ended.is_none());
+        let Some(entry) = entry.filter(|entry| entry.job.is_finished(&entry.coverage.confirmed))
+        else {
             return;
         };
-        self.end_job(now, job, end);
+        if entry.job.still_wanted() == 0 {
+            let winner = entry.job.last_finder().map(ClientId);
+            self.end_job(now, job, JobEnd::Finished { winner });
+        } else if entry.audits == 0 {
+            self.end_job(now, job, JobEnd::Exhausted);
+        }
     }
 
     fn end_job(&mut self, now: Duration, job: JobId, end: JobEnd) {
-        self.jobs.end(now, job, end);
-        let workers = self.jobs.find_mut(job).map(|entry| std::mem::take(&mut entry.workers));
-        let holders: Vec<ClientId> = workers.into_iter().flatten().collect();
+        self.outbox.record(|| Fact::Ended { job, at: now, end });
+        self.tables.jobs.end(now, job, end);
+        self.scheduler.turns.requeue(&mut self.tables.jobs, job);
+        let workers = std::mem::take(&mut self.tables.jobs[job].workers);
+        let holders: Vec<ClientId> = workers.into_iter().collect();
         for &client in &holders {
-            let leases = self.clients.find(client).map(|known| known.leases.clone());
-            for id in leases.into_iter().flatten() {
-                if self.leases.find(id).is_some_and(|lease| lease.job == job) {
+            for id in self.tables.clients[client].leases.clone() {
+                if self.leases[id].job == job {
                     self.close(id);
                 }
             }
         }
-        self.events.push_back(Event::JobEnded { job, end, holders });
+        self.tables.jobs.retire(job);
+        self.outbox.push(Event::JobEnded { job, end, holders });
     }
 }

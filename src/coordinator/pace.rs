@@ -1,5 +1,5 @@
-//! How fast a client is at one job, by its own word and by its shares, and how long its next lease
-//! should be.
+//! Pace: a client's speed at one job, by its own word and by its shares, and the length of its next
+//! lease.
 
 use super::config::Config;
 use crate::jobs::SHORTEST_PROVABLE;
@@ -12,13 +12,13 @@ const HALF_LIFE: f64 = 20.0;
 const SHORTEST_MEASURE: f64 = 1e-3;
 
 /// A lease is at most this many times as long as the longest that was confirmed before it, and half
-/// as much for a suspect: whoever wants much must first do much.
+/// as much for a suspect: a client has to do much before it gets much.
 const MOST_GROWTH: u128 = 4;
 
 /// Leases of at least four times this are cut at multiples of it, so that kernels see whole bases.
 const ALIGNMENTS: [u128; 2] = [1 << 20, 1 << 12];
 
-/// What there is to divide, and among whom.
+/// The work that there is to divide, and the team that shares it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Supply {
     /// Units of the job that are free.
@@ -27,7 +27,7 @@ pub(super) struct Supply {
     pub(super) team_rate: f64,
     /// Units for a client about which nothing is known.
     pub(super) first: u128,
-    /// What a lease should take.
+    /// Time that a lease should take.
     pub(super) time: Duration,
     /// Units of the longest lease without shares.
     pub(super) unshared: u128,
@@ -45,7 +45,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Takes note of work that took `time`.
+    /// Notes work that took `time`.
     pub(super) fn note(&mut self, time: Duration, claimed: f64, proved: f64) {
         let seconds = time.as_secs_f64();
         let fade = (-seconds / HALF_LIFE).exp2();
@@ -54,7 +54,7 @@ impl Pace {
         self.seconds = self.seconds * fade + seconds;
     }
 
-    /// Takes note of a lease of `len` units that was confirmed to its end.
+    /// Notes a lease of `len` units that was confirmed to its end.
     pub(super) fn note_confirmed(&mut self, len: u128) {
         self.confirmed_len = self.confirmed_len.max(len);
     }
@@ -69,12 +69,12 @@ impl Pace {
         self.confirmed_len > 0
     }
 
-    /// Units a second by the client's own word; 0 where nothing is known.
+    /// Returns the units a second by the client's own word; 0 where nothing is known.
     pub(super) fn claimed_rate(&self) -> f64 {
         self.per_second(self.claimed)
     }
 
-    /// Units a second that its shares prove, whatever it claims.
+    /// Returns the units a second that its shares prove, whatever it claims.
     pub(super) fn proved_rate(&self) -> f64 {
         self.per_second(self.proved)
     }
@@ -85,11 +85,11 @@ impl Pace {
 
     /// Returns the units for the next lease.
     ///
-    /// Of a job that ends soon everyone gets half of what would make them all end together, again
-    /// and again.
+    /// Near the end of a job each client gets half of what would make all of them end together, and
+    /// half of the rest next time.
     pub(super) fn next_len(&self, config: &Config, supply: &Supply, suspect: bool) -> u128 {
         if !self.is_proven() {
-            // One that has shown to be slow gets less; its word for being fast counts nothing.
+            // A client that has shown to be slow gets less; its word for being fast counts nothing.
             let rate = self.claimed_rate();
             let slow = (rate * config.first_lease.as_secs_f64()) as u128;
             return if rate > 0.0 { slow.clamp(1, supply.first) } else { supply.first };
@@ -97,7 +97,7 @@ impl Pace {
         let growth = if suspect { MOST_GROWTH / 2 } else { MOST_GROWTH };
         let mut most = self.confirmed_len.saturating_mul(growth);
         if self.confirmed_len >= supply.unshared {
-            // Between the two there are no leases.
+            // There are no leases of a length between the two.
             most = most.max(SHORTEST_PROVABLE);
         }
         let rate = self.proved_rate();
@@ -111,7 +111,7 @@ impl Pace {
     }
 }
 
-/// The end of a lease of about `len` units from `start`, where kernels like it.
+/// Returns the end of a lease of about `len` units from `start`, where kernels like it.
 pub(super) fn aligned_end(start: u128, len: u128) -> u128 {
     let end = start.saturating_add(len);
     match ALIGNMENTS.into_iter().find(|&unit| len >= 4 * unit) {

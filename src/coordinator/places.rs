@@ -1,4 +1,4 @@
-//! Whose a job is, and the places that jobs take: those under way, and those kept after their end.
+//! Submitters, and the places for their jobs: under way, and kept after their end.
 //!
 //! Each submitter has places of its own, so that nobody fills those of another or pushes another's
 //! results out. This machine is one submitter, and so is each network elsewhere.
@@ -14,8 +14,11 @@ const NETWORKS_PART: usize = 2;
 /// One network has one in this many of the places.
 const NETWORK_PART: usize = 16;
 
-/// Who has submitted a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The submitter of a job.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Submitter {
     /// The server itself, at its start. Its job is never forgotten.
     Server,
@@ -26,7 +29,8 @@ pub enum Submitter {
 }
 
 impl Submitter {
-    /// Whether it may end a job of `owner`: what is here may end everything, others their own.
+    /// Returns whether it may end a job of `owner`: submitters on this machine may end everything,
+    /// others only their own.
     pub fn may_end(self, owner: Submitter) -> bool {
         !self.is_elsewhere() || self == owner
     }
@@ -44,7 +48,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Whether `submitter` may have one more of `most` jobs under way.
+    /// Returns whether `submitter` may have one more of `most` jobs under way.
     pub(super) fn has_room(&self, submitter: Submitter, most: usize) -> bool {
         let all: usize = self.active.values().sum();
         if !submitter.is_elsewhere() {
@@ -61,7 +65,12 @@ impl Places {
         *self.active.entry(submitter).or_default() += 1;
     }
 
-    /// Moves a job to those that have ended; returns one that is to be forgotten for it.
+    /// Returns the ended jobs that are kept, each submitter's in the order in which they ended.
+    pub(super) fn ended(&self) -> impl Iterator<Item = JobId> {
+        self.ended.values().flatten().copied()
+    }
+
+    /// Moves a job to those that have ended; returns one to be forgotten in its place.
     pub(super) fn end(&mut self, submitter: Submitter, job: JobId) -> Option<JobId> {
         if let Some(active) = self.active.get_mut(&submitter) {
             *active -= 1;
@@ -69,7 +78,7 @@ impl Places {
                 self.active.remove(&submitter);
             }
         }
-        // The server's own job is what it is there for.
+        // The server was started for its own job.
         if submitter == Submitter::Server {
             return None;
         }
@@ -87,8 +96,9 @@ impl Places {
         oldest
     }
 
-    /// Whose oldest ended job goes: that of the submitter that has the most, but this machine keeps
-    /// its part however many networks there are. Among equals it is the one whose oldest is older.
+    /// Returns the submitter whose oldest ended job is forgotten: the one that has the most, but this
+    /// machine keeps its part however many networks there are. Among equals it is the one whose
+    /// oldest job is older.
     fn most_crowded(&self) -> Submitter {
         let here = self.ended.get(&Submitter::Here).map_or(0, VecDeque::len);
         let spared = here <= KEPT_ENDED_JOBS - KEPT_ENDED_JOBS / NETWORKS_PART;
@@ -143,7 +153,7 @@ mod tests {
         let forgotten: Vec<_> = (0..300).filter_map(|_| end(&mut places, network(2))).collect();
         assert_eq!(forgotten.len(), 300 + 2 - KEPT_ENDED_JOBS);
         assert!(forgotten.iter().copied().eq((4..).take(forgotten.len()).map(JobId)));
-        // However many networks come, half of the results are this machine's.
+        // However many networks there are, half of the results are this machine's.
         for _ in 0..KEPT_ENDED_JOBS / 2 - 1 {
             end(&mut places, Submitter::Here);
         }

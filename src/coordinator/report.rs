@@ -2,14 +2,15 @@
 
 use super::api::{ClientId, Event, JobId, LeaseId, LeaseState, Refusal, Report, Verdict};
 use super::client::Work;
+use super::facts::Fact;
 use super::scheduler::seconds;
-use super::trust::{Reason, Standing};
+use super::standing::{Reason, Standing};
 use super::{Coordinator, Duration, Span};
-use crate::jobs::{Checked, Claim, Fault, JobKind, MAX_HITS, Outcome};
+use crate::jobs::{Checked, Claim, JobKind, MAX_HITS, Outcome, OutcomeError, Solution};
 
 impl Coordinator {
-    /// A client reports progress on a lease, or its end. Repeated and late reports count nothing
-    /// twice; a valid hit counts whatever became of the lease.
+    /// Takes a client's report of progress on a lease, or of its end. Repeated and late reports
+    /// count nothing twice; a valid hit counts whatever became of the lease.
     ///
     /// # Errors
     /// The client is unknown or banned.
@@ -19,22 +20,22 @@ impl Coordinator {
         client: ClientId,
         report: &Report,
     ) -> Result<Verdict, Refusal> {
-        let known = self.clients.known_mut(client)?;
+        let known = self.tables.clients.known_mut(client)?;
         known.check_banned()?;
         known.seen(now);
         self.now = self.now.max(now);
         let (solutions, false_hits) = self.judge_hits(client, report);
-        if self.is_held(client, report) {
+        let counted = if self.is_held(client, report) {
             self.revive(now, report.lease);
-        }
-        self.skip_confirmed(client, report);
-        let counted = match self.countable(client, report) {
-            Some(span) => self.count(now, client, report, span),
-            None => 0,
+            self.skip_confirmed(report);
+            self.countable(report).map_or(0, |span| self.count(now, client, report, span))
+        } else {
+            0
         };
-        let through = self.leases.find(report.lease).is_some_and(|lease| lease.rest().is_empty());
-        if (report.last || through) && self.is_held(client, report) {
-            self.note_given_up(client, report.lease);
+        if self.is_held(client, report)
+            && (report.last || self.leases[report.lease].rest().is_empty())
+        {
+            self.note_given_up(report.lease);
             self.close(report.lease);
         }
         self.end_if_finished(now, report.job);
@@ -43,11 +44,11 @@ impl Coordinator {
             lease: self.lease_state(client, report),
             solutions,
             false_hits,
-            job_end: self.jobs.find(report.job).and_then(|entry| Some(entry.ended?.1)),
+            job_end: self.tables.jobs.find(report.job).and_then(|entry| Some(entry.ended?.1)),
         })
     }
 
-    /// A client claims a seed outside any lease, as clients of the classic protocol do.
+    /// Takes the claim of a seed outside any lease, as clients of the classic protocol make it.
     ///
     /// # Errors
     /// The client is unknown or banned, or the job unknown.
@@ -58,14 +59,14 @@ impl Coordinator {
         job: JobId,
         seed: &str,
     ) -> Result<Claim, Refusal> {
-        let known = self.clients.known_mut(client)?;
+        let known = self.tables.clients.known_mut(client)?;
         known.check_banned()?;
         known.seen(now);
-        let entry = self.jobs.find_mut(job).ok_or(Refusal::UnknownJob)?;
+        let entry = self.tables.jobs.find_mut(job).ok_or(Refusal::UnknownJob)?;
         let claim = entry.job.claim_seed(seed, client.0);
         match &claim {
             Claim::New(solution) => {
-                self.events.push_back(Event::Solution(job, solution.clone()));
+                self.note_solution(job, solution.clone());
                 self.end_if_finished(now, job);
             }
             Claim::False => self.note_false_claim(client),
@@ -74,7 +75,8 @@ impl Coordinator {
         Ok(claim)
     }
 
-    /// A client outside the leases says what it has tested: shown as its rate, never counted.
+    /// Takes the word of a client outside the leases for what it has tested: shown as its rate,
+    /// never counted.
     ///
     /// # Errors
     /// The client is unknown or banned.
@@ -84,7 +86,7 @@ impl Coordinator {
         client: ClientId,
         units: u64,
     ) -> Result<(), Refusal> {
-        let known = self.clients.known_mut(client)?;
+        let known = self.tables.clients.known_mut(client)?;
         known.check_banned()?;
         known.seen(now);
         let (job, kind, claimed) = (JobId(0), JobKind::Md5Search, units as f64);
@@ -94,21 +96,20 @@ impl Coordinator {
 
     /// Judges every hit of a report, wherever in the job it lies.
     fn judge_hits(&mut self, client: ClientId, report: &Report) -> (u32, u32) {
-        let Outcome::Md5Search { hits, .. } = &report.outcome else { return (0, 0) };
-        let mut hits: Vec<u128> = hits.iter().copied().take(MAX_HITS).collect();
+        let mut hits: Vec<u128> = report.outcome.hits().iter().copied().take(MAX_HITS).collect();
         hits.sort_unstable();
         self.judge(client, report.job, &hits)
     }
 
-    /// Judges nonces that should be solutions; returns how many are new, and how many are none.
+    /// Judges nonces that should be solutions; returns how many are new, and how many are false.
     fn judge(&mut self, client: ClientId, job: JobId, hits: &[u128]) -> (u32, u32) {
         let (mut solutions, mut false_hits) = (0, 0);
         for &nonce in hits {
-            let Some(entry) = self.jobs.find_mut(job) else { break };
+            let Some(entry) = self.tables.jobs.find_mut(job) else { break };
             match entry.job.claim(nonce, client.0) {
                 Claim::New(solution) => {
                     solutions += 1;
-                    self.events.push_back(Event::Solution(job, solution));
+                    self.note_solution(job, solution);
                 }
                 Claim::Known => {}
                 Claim::False => {
@@ -120,6 +121,17 @@ impl Coordinator {
         (solutions, false_hits)
     }
 
+    fn note_solution(&mut self, job: JobId, solution: Solution) {
+        self.outbox.record(|| Fact::Solution {
+            job,
+            client: ClientId(solution.client),
+            nonce: solution.nonce,
+            seed: solution.seed.clone(),
+        });
+        self.outbox.push(Event::Solution(job, solution));
+    }
+
+    /// Returns whether a report is about a lease that its client holds.
     fn is_held(&self, client: ClientId, report: &Report) -> bool {
         self.leases.find(report.lease).is_some_and(|lease| {
             lease.client == client && lease.epoch == report.epoch && lease.job == report.job
@@ -129,55 +141,16 @@ impl Coordinator {
     fn lease_state(&self, client: ClientId, report: &Report) -> LeaseState {
         match self.leases.find(report.lease) {
             Some(lease) if self.is_held(client, report) => {
-                LeaseState::Held { done: lease.done, end: lease.end }
+                LeaseState::Held(lease.held(report.lease))
             }
             _ => LeaseState::Over,
         }
     }
 
-    /// Moves a lease past what others have confirmed of it meanwhile, and off what they have
-    /// confirmed further on, where an outcome cannot be divided: nothing is folded twice.
-    fn skip_confirmed(&mut self, client: ClientId, report: &Report) {
-        if !self.is_held(client, report) {
-            return;
-        }
-        let Some(entry) = self.jobs.find_mut(report.job) else { return };
-        let Some(lease) = self.leases.find_mut(report.lease) else { return };
-        if entry.job.spec().outcome_divides() {
-            return;
-        }
-        let rest = lease.rest();
-        let others: Vec<Span> = entry.coverage.confirmed.pieces(rest).take(2).collect();
-        for piece in others {
-            if piece.start() == lease.done {
-                (lease.done, lease.confirmed) = (piece.end(), piece.end());
-                continue;
-            }
-            let tail = Span::new(piece.start(), lease.end);
-            lease.end = piece.start();
-            if !lease.late {
-                entry.coverage.give_back(tail);
-                self.offer(report.job, tail);
-            }
-            return;
-        }
-    }
-
-    /// A client that gives a lease up with hardly anything done of it is no better than one that lets
-    /// it lie.
-    fn note_given_up(&mut self, client: ClientId, id: LeaseId) {
-        let Some(lease) = self.leases.find(id) else { return };
-        let (done, whole) = (lease.done - lease.start, lease.end - lease.start);
-        if !lease.late && done < whole / 4 {
-            self.note_stalled(id);
-            self.unprove(client);
-        }
-    }
-
-    /// The part of a report's span that is not counted yet and may be.
-    fn countable(&self, client: ClientId, report: &Report) -> Option<Span> {
-        let lease = self.leases.find(report.lease).filter(|_| self.is_held(client, report))?;
-        let divides = self.jobs.find(report.job)?.job.spec().outcome_divides();
+    /// Returns the part of a report's span that is not counted yet and may be.
+    fn countable(&self, report: &Report) -> Option<Span> {
+        let lease = &self.leases[report.lease];
+        let divides = self.tables.jobs[lease.job].job.spec().outcome_divides();
         let counted = lease.rest().intersect(report.span);
         let follows = report.span.start() <= lease.done && !counted.is_empty();
         // Where outcomes cannot be divided, what is late counts as a whole or not: in pieces it
@@ -188,13 +161,13 @@ impl Coordinator {
 
     /// Counts `span`, which is the client's to report, if the outcome holds what it must.
     fn count(&mut self, now: Duration, client: ClientId, report: &Report, span: Span) -> u128 {
-        let Some(entry) = self.jobs.find_mut(report.job) else { return 0 };
-        let Some(lease) = self.leases.find_mut(report.lease) else { return 0 };
-        let (bits, again) = (lease.share_bits, lease.again);
+        let entry = &mut self.tables.jobs[report.job];
+        let lease = &mut self.leases[report.lease];
+        let bits = lease.share_bits;
         let checked = match entry.job.check(report.span, span, bits, &report.outcome) {
             Ok(checked) => checked,
-            Err(fault) => {
-                self.blame(client, fault);
+            Err(error) => {
+                self.blame(client, error);
                 return 0;
             }
         };
@@ -204,139 +177,96 @@ impl Coordinator {
         lease.done = span.end();
         lease.touched = now;
         let units = span.len() as f64;
-        let (kind, unit_cost) = (entry.kind(), entry.job.spec().unit_cost());
-        let (shares, per_share) = match &checked {
-            Checked::Proved { .. } => (None, units),
+        let per_share = f64::from(bits.unwrap_or(0)).exp2();
+        let shares = match &checked {
+            Checked::Proved { .. } => None,
             Checked::Shares { shares, .. } => {
-                shares_of(lease, shares, units);
-                (Some(shares.len()), f64::from(bits.unwrap_or(0)).exp2())
+                lease.note_shares(shares, units);
+                Some(shares.len())
             }
         };
+        let accusable = shares.filter(|_| !lease.again);
         let proved = shares.map_or(units, |shares| shares as f64 * per_share);
-        if shares.is_none() {
-            entry.job.fold(&report.outcome);
-        }
         let credible = shares.is_none() || lease.evidence.is_credible();
+        let (kind, unit_cost) = (entry.kind(), entry.job.spec().unit_cost());
         let work = Work { job: report.job, kind, unit_cost, claimed: units, proved };
         self.renew(now, client, report.lease, &work);
         self.judge(client, report.job, checked.solutions());
-        let known = self.clients.find_mut(client);
-        if let (Some(shares), Some(known)) = (shares, known)
-            && !again
-            && known.trust.weigh(shares, units / per_share)
-        {
+        let conduct = &mut self.tables.clients[client].conduct;
+        if accusable.is_some_and(|shares| conduct.weigh(shares, units / per_share)) {
             self.lower(client, Standing::Distrusted(Reason::TooFewShares));
             return 0;
         }
-        if credible {
-            self.confirm(client, report.lease);
+        // Judging may have banned the client, and ended its lease.
+        if credible && self.is_held(client, report) {
+            self.confirm(report.lease, &report.outcome);
         }
         span.len()
     }
 
-    /// Confirms all that is claimed of a lease.
-    fn confirm(&mut self, client: ClientId, id: LeaseId) {
-        let Some(lease) = self.leases.find_mut(id) else { return };
-        let Some(entry) = self.jobs.find_mut(lease.job) else { return };
-        let new = entry.coverage.confirm(lease.claimed());
+    /// Confirms all that is claimed of a lease, which is what `outcome` is about where outcomes do
+    /// not divide.
+    fn confirm(&mut self, id: LeaseId, outcome: &Outcome) {
+        let lease = &mut self.leases[id];
+        let (job, span) = (lease.job, lease.claimed());
         lease.confirmed = lease.done;
-        let (job, late) = (lease.job, lease.late);
-        if let Some(known) = self.clients.find_mut(client) {
-            known.units = known.units.saturating_add(new);
+        let entry = &mut self.tables.jobs[job];
+        let new = entry.coverage.confirm(span);
+        let folds = !entry.job.spec().outcome_divides();
+        if folds {
+            debug_assert_eq!(new, span.len(), "folded twice");
+            entry.job.fold(outcome);
         }
+        let client = &mut self.tables.clients[lease.client];
+        client.units = client.units.saturating_add(new);
         // A late one may have confirmed what was free.
-        if late {
-            self.jobs.requeue(job);
+        if lease.late {
+            self.scheduler.turns.requeue(&mut self.tables.jobs, job);
         }
+        let folded = || folds.then(|| outcome.clone());
+        self.outbox.record(|| Fact::Confirmed { job, span, outcome: folded() });
     }
 
-    /// Takes note of progress: how fast the client is, and when it will be through.
+    /// Notes progress: how fast the client is, and when it will be through.
     fn renew(&mut self, now: Duration, client: ClientId, id: LeaseId, work: &Work) {
         let took = self.note_work(now, client, work);
-        let Some(known) = self.clients.find_mut(client) else { return };
-        let first = self.config.first_units as f64 / work.unit_cost as f64;
+        let config = &self.tables.config;
+        let first = config.first_units as f64 / work.unit_cost as f64;
         // One that has proved nothing has all its patience for a first lease.
-        let slowest = first / self.config.patience.as_secs_f64().max(1.0);
+        let slowest = first / config.patience.as_secs_f64().max(1.0);
+        let known = &mut self.tables.clients[client];
         let rate = known.proved_rate(work.job, work.kind, work.unit_cost);
         known.diligence.note(now, work.claimed / rate.unwrap_or(slowest).max(f64::MIN_POSITIVE));
-        let Some(lease) = self.leases.find_mut(id) else { return };
-        lease.worked += took;
         let pace = known.known_pace(work.job).map_or(0.0, |pace| pace.claimed_rate());
-        let rate = rate.unwrap_or(pace).max(1.0);
-        let due = now + seconds(lease.rest().len() as f64 / rate);
-        if !lease.late
-            && let Some(entry) = self.jobs.find_mut(lease.job)
-        {
-            entry.due.remove(&(lease.due, id));
-            entry.due.insert((due, id));
-        }
-        lease.due = due;
-        self.set_timer(client);
+        let lease = &mut self.leases[id];
+        lease.worked += took;
+        let due = now + seconds(lease.rest().len() as f64 / rate.unwrap_or(pace).max(1.0));
+        self.leases.set_due(&mut self.tables, id, due);
+        self.leases.set_timer(&mut self.tables, client);
     }
 
-    /// Takes note of work in the client's pace and the team's; returns the time that it took.
+    /// Notes work in the client's pace and the team's; returns the time that it took.
     fn note_work(&mut self, now: Duration, client: ClientId, work: &Work) -> Duration {
-        let Some(known) = self.clients.find_mut(client) else { return Duration::ZERO };
-        self.team.remove(&known.rates);
+        let known = &mut self.tables.clients[client];
+        let before = known.rates;
         let took = known.note_work(now, work);
-        self.team.add(&known.rates);
+        self.scheduler.count(&before, &known.rates);
         took
     }
 
-    /// What a fault costs.
-    fn blame(&mut self, client: ClientId, fault: Fault) {
-        match fault {
-            Fault::WrongSum => self.lower(client, Standing::Distrusted(Reason::WrongResult)),
-            Fault::FalseShare(_) => self.note_false_claim(client),
+    /// Acts on what is wrong with an outcome.
+    fn blame(&mut self, client: ClientId, error: OutcomeError) {
+        match error {
+            OutcomeError::WrongSum => self.lower(client, Standing::Distrusted(Reason::WrongResult)),
+            OutcomeError::FalseShare(_) => self.note_false_claim(client),
             // Nonsense, but no claim: it counts nothing and the lease runs out.
-            Fault::WrongKind | Fault::TooLong => {}
+            OutcomeError::WrongKind | OutcomeError::TooLong => {}
         }
     }
 
     fn note_false_claim(&mut self, client: ClientId) {
-        let Some(known) = self.clients.find_mut(client) else { return };
-        if known.trust.note_false_claim() {
+        if self.tables.clients[client].conduct.note_false_claim() {
             self.lower(client, Standing::Banned(Reason::FalseClaims));
         }
     }
-
-    /// A client loses its trust: its leases end, and what it had confirmed lately is free again.
-    pub(super) fn lower(&mut self, client: ClientId, standing: Standing) {
-        let Some(known) = self.clients.find(client) else { return };
-        let lower = match known.trust.standing() {
-            Standing::Good => true,
-            Standing::Distrusted(_) => matches!(standing, Standing::Banned(_)),
-            Standing::Banned(_) => false,
-        };
-        if !lower {
-            return;
-        }
-        for lease in known.leases.clone() {
-            self.revoke(lease);
-        }
-        self.unprove(client);
-        let Some(known) = self.clients.find_mut(client) else { return };
-        if known.check_standing().is_ok() {
-            self.liars.push_back(client);
-        }
-        for (job, span) in known.trust.lower(standing) {
-            if let Some(entry) = self.jobs.find_mut(job).filter(|entry| entry.ended.is_none()) {
-                entry.coverage.undo(span);
-            }
-            self.offer(job, span);
-        }
-        self.unpark(client);
-        self.events.push_back(match standing {
-            Standing::Banned(reason) => Event::Banned(client, reason),
-            Standing::Distrusted(reason) => Event::Distrusted(client, reason),
-            Standing::Good => return,
-        });
-    }
-}
-
-/// Enters new shares in the evidence of their lease, and at the places where it may be audited.
-fn shares_of(lease: &mut super::lease::Lease, shares: &[u128], units: f64) {
-    let bits = lease.share_bits.unwrap_or(0);
-    lease.evidence.add(shares.len(), units / f64::from(bits).exp2());
-    lease.spots.iter_mut().for_each(|spot| spot.note(shares));
 }

@@ -1,23 +1,25 @@
-//! What can be asked: totals, jobs, clients. Copies, made on demand; never part of the hot path.
+//! Totals, jobs and clients as copies for those who ask, ready to be written as JSON; made on demand,
+//! never part of the hot path.
 //!
-//! Strangers may ask too, so a summary costs the same whatever its job has come to; what grows with
-//! a job ([`Coordinator::solutions`], [`Coordinator::coverage`]) is fetched apart.
+//! Strangers may ask too, so a summary costs the same whatever its job has found; what grows with a
+//! job ([`Coordinator::solutions`], [`Coordinator::coverage`]) is fetched apart.
 
 use super::api::{ClientId, JobEnd, JobId, JobState};
 use super::client::Client;
 use super::coverage::Coverage;
 use super::job_table::Entry;
 use super::pace::Pace;
-use super::trust::Standing;
+use super::standing::Standing;
 use super::{Coordinator, Duration};
 use crate::jobs::{JobResult, JobSpec, Solution};
+use serde::Serialize;
 
-/// Counts that are kept anyway: cheap to ask for at any time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Counts of everything, at no cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Clients that are here.
     pub clients: usize,
-    /// Whether enough clients have come for work to begin.
+    /// True when enough clients have come for work to begin.
     pub started: bool,
     /// Leases that are out.
     pub leases: usize,
@@ -28,7 +30,7 @@ pub struct Totals {
 }
 
 /// One job, in short.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct JobStatus {
     /// Its number.
     pub id: JobId,
@@ -38,7 +40,7 @@ pub struct JobStatus {
     pub priority: u32,
     /// When it was submitted.
     pub submitted: Duration,
-    /// How it stands.
+    /// Its state.
     pub state: JobState,
     /// When and how it ended.
     pub ended: Option<(Duration, JobEnd)>,
@@ -46,9 +48,9 @@ pub struct JobStatus {
     pub whole: u128,
     /// Units for which there is evidence: these are done.
     pub confirmed: u128,
-    /// Units that are done as their clients say.
+    /// Units that are done by the word of their clients alone.
     pub claimed: u128,
-    /// Units lent at this moment, and not yet reported.
+    /// Units leased at this moment, and not yet reported.
     pub leased: u128,
     /// Units free.
     pub free: u128,
@@ -56,20 +58,20 @@ pub struct JobStatus {
     pub leases: usize,
     /// Chance that a solution was among what is confirmed; `None` for other kinds.
     pub chance: Option<f64>,
-    /// Verified solutions; [`Coordinator::solutions`] has them.
+    /// Number of verified solutions; [`Coordinator::solutions`] returns them.
     pub solutions: u32,
 }
 
 /// One client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ClientStatus {
     /// Its number.
     pub id: ClientId,
     /// Its name.
     pub name: String,
-    /// Where it is.
+    /// Its address.
     pub address: String,
-    /// What it searches with.
+    /// Its backend.
     pub backend: String,
     /// Its threads.
     pub threads: u32,
@@ -77,7 +79,7 @@ pub struct ClientStatus {
     pub joined: Duration,
     /// When it was last heard of.
     pub last_seen: Duration,
-    /// Whether it is connected, as far as is known.
+    /// True when it is connected, as far as is known.
     pub connected: bool,
     /// Leases that it holds.
     pub leases: usize,
@@ -89,84 +91,110 @@ pub struct ClientStatus {
     pub claimed_rate: u64,
     /// The same, as its shares or checked results prove.
     pub proved_rate: u64,
-    /// Hits and shares that were none.
+    /// False hits and shares.
     pub false_claims: u32,
-    /// Whether and why not it is trusted.
+    /// How far it is trusted, and why not further.
     pub standing: Standing,
-    /// Whether others have lied from where it is.
+    /// True when others have lied from its address.
     pub suspect: bool,
 }
 
+/// Clients that work report every second; after this long without a word their rate means nothing.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
+
+impl ClientStatus {
+    /// Returns true if it holds work and has said nothing for some reports' time.
+    pub fn is_silent(&self, now: Duration) -> bool {
+        self.leases > 0 && !self.spoke_lately(now)
+    }
+
+    /// Units a second, as it says; 0 if it has nothing to do or has said nothing lately.
+    pub fn current_rate(&self, now: Duration) -> u64 {
+        // Clients of the plain-text protocol have no threads and hold no leases.
+        let works = self.leases > 0 || self.threads == 0;
+        if works && self.spoke_lately(now) { self.claimed_rate } else { 0 }
+    }
+
+    fn spoke_lately(&self, now: Duration) -> bool {
+        now.saturating_sub(self.last_seen) < SILENT_AFTER
+    }
+}
+
 impl Coordinator {
-    /// The totals.
+    /// Returns the totals.
     pub fn totals(&self) -> Totals {
-        let entries = self.jobs.active().iter().filter_map(|&id| self.jobs.find(id));
+        let entries = self.tables.jobs.active().iter().map(|&id| &self.tables.jobs[id]);
         Totals {
-            clients: self.clients.len(),
-            started: self.started,
+            clients: self.tables.clients.len(),
+            started: self.scheduler.started,
             leases: entries.map(|entry| entry.due.len()).sum(),
-            active_jobs: self.jobs.active().len(),
-            search_rate: self.team.shown,
+            active_jobs: self.tables.jobs.active().len(),
+            search_rate: self.scheduler.shown_rate(),
         }
     }
 
-    /// Every job, those that ended recently included, oldest first.
+    /// Returns every job, those that ended recently included, oldest first.
     pub fn jobs(&self) -> Vec<JobStatus> {
-        self.jobs.iter().map(|(id, entry)| status_of(id, entry)).collect()
+        self.tables.jobs.iter().map(|(id, entry)| status_of(id, entry)).collect()
     }
 
-    /// At most `most` jobs, oldest first, from number `from` on.
+    /// Returns at most `most` jobs, oldest first, from number `from` on.
     pub fn jobs_from(&self, from: JobId, most: usize) -> Vec<JobStatus> {
-        self.jobs.iter_from(from).take(most).map(|(id, entry)| status_of(id, entry)).collect()
+        self.tables
+            .jobs
+            .iter_from(from)
+            .take(most)
+            .map(|(id, entry)| status_of(id, entry))
+            .collect()
     }
 
-    /// What a job is.
+    /// Returns the description of a job.
     pub fn spec(&self, id: JobId) -> Option<&JobSpec> {
-        self.jobs.find(id).map(|entry| entry.job.spec())
+        self.tables.jobs.find(id).map(|entry| entry.job.spec())
     }
 
-    /// One job.
+    /// Returns one job.
     pub fn job(&self, id: JobId) -> Option<JobStatus> {
-        self.jobs.find(id).map(|entry| status_of(id, entry))
+        self.tables.jobs.find(id).map(|entry| status_of(id, entry))
     }
 
-    /// At most `most` solutions of a job from the `offset`th on: in the order of their nonces, then
+    /// Returns at most `most` solutions of a job from the `offset`th on: in the order of their nonces, then
     /// those without one. Each costs a digest.
     pub fn solutions(&self, id: JobId, offset: usize, most: usize) -> Vec<Solution> {
-        let entry = self.jobs.find(id);
+        let entry = self.tables.jobs.find(id);
         entry.into_iter().flat_map(|entry| entry.job.solutions(offset)).take(most).collect()
     }
 
-    /// The seeds of these solutions; each costs its spelling, and only when it is taken.
+    /// Returns the seeds of these solutions, each spelled when it is taken.
     pub fn seeds(&self, id: JobId, offset: usize) -> impl Iterator<Item = String> {
-        let entry = self.jobs.find(id);
+        let entry = self.tables.jobs.find(id);
         entry.into_iter().flat_map(move |entry| entry.job.seeds(offset))
     }
 
-    /// What a job has come to so far, or in the end, with every solution.
+    /// Returns the result of a job, so far or in the end, with every solution.
     pub fn result(&self, id: JobId) -> Option<JobResult> {
-        self.jobs.find(id).map(|entry| entry.job.result(&entry.coverage.confirmed))
+        self.tables.jobs.find(id).map(|entry| entry.job.result(&entry.coverage.confirmed))
     }
 
-    /// The exact coverage of a job.
+    /// Returns the exact coverage of a job.
     pub fn coverage(&self, id: JobId) -> Option<Coverage> {
-        self.jobs.find(id).map(|entry| entry.coverage.clone())
+        self.tables.jobs.find(id).map(|entry| entry.coverage.clone())
     }
 
-    /// Every client, in the order of joining.
+    /// Returns every client, in the order of joining.
     pub fn clients(&self) -> Vec<ClientStatus> {
-        self.clients.iter().map(|(id, client)| client_status(id, client)).collect()
+        self.tables.clients.iter().map(|(id, client)| client_status(id, client)).collect()
     }
 
-    /// At most `most` clients, in the order of joining, from number `from` on.
+    /// Returns at most `most` clients, in the order of joining, from number `from` on.
     pub fn clients_from(&self, from: ClientId, most: usize) -> Vec<ClientStatus> {
-        let clients = self.clients.iter_from(from).take(most);
+        let clients = self.tables.clients.iter_from(from).take(most);
         clients.map(|(id, client)| client_status(id, client)).collect()
     }
 
-    /// One client.
+    /// Returns one client.
     pub fn client(&self, id: ClientId) -> Option<ClientStatus> {
-        self.clients.find(id).map(|client| client_status(id, client))
+        self.tables.clients.find(id).map(|client| client_status(id, client))
     }
 }
 
@@ -206,8 +234,8 @@ fn client_status(id: ClientId, client: &Client) -> ClientStatus {
         units: client.units,
         claimed_rate: pace.map_or(0.0, Pace::claimed_rate) as u64,
         proved_rate: pace.map_or(0.0, Pace::proved_rate) as u64,
-        false_claims: client.trust.false_claims(),
-        standing: client.trust.standing(),
+        false_claims: client.conduct.false_claims(),
+        standing: client.conduct.standing(),
         suspect: client.suspect,
     }
 }

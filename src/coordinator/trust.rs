@@ -1,200 +1,159 @@
-//! Evidence: when a claim is credible, and when a client is accused.
+//! Trust: chooses the leases that are audited, and remembers the clients that lied.
 //!
-//! A share is a nonce whose digest has at least `bits` zero bits. A span of `len` nonces is
-//! expected to hold `E = len / 2^bits` of them, and nobody knows which nonces they are before
-//! hashing them. The server judges every share with the md-5 crate, each counts once, and only in
-//! the span for which it is reported.
-//!
-//! # What confirms a span: evidence for one lease
-//!
-//! Let a client have claimed the units of a lease up to some place, which hold `E` expected shares,
-//! have reported `S` shares in them, and have really hashed the part of them that holds `w`
-//! expected shares. Whatever it hashes and in whatever order, `S` is at most the number of shares
-//! among what it hashed, so `M = (1/q)^S e^(-(1/q - 1) w)` is bounded by a supermartingale that
-//! begins at 1, for any `q` below 1. Take `q =` [`SEARCHED`] `= 3/4`. While `w <= q E`, the evidence
-//! `L = S ln(1/q) - (1 - q) E` is at most `ln M`, so by Ville's inequality it reaches `h` with
-//! probability at most `e^-h`. The client chooses the place, after it has seen what it found; `L`
-//! is largest at one of its shares, and no lease is expected to hold more than 8,192, so the union
-//! over them costs a factor of that times `1/q`. [`LEVEL`] `= ln(10^6 * 8192 / q)` therefore gives
-//!
-//! > the probability that a lease is ever confirmed up to a place at which its client has searched
-//! > three quarters or less of what it claims is below `10^-6`.
-//!
-//! The bound holds for every lease by itself. It does not matter how often the client reports, when
-//! it stops, leaves, or comes back under a new key, nor what it did before: nothing is carried from
-//! one lease to the next, and what is not confirmed when a lease ends goes back to free. A client
-//! that does nothing has no shares and is never confirmed. One that searches a part `p` gains
-//! `p ln(1/q) - (1 - q)` an expected share, which is negative below `p = 0.87`, so between 0.75 and
-//! 0.87 it passes rarely, by luck. An honest client gains 0.0377 and is confirmed after about 600
-//! shares; a lease holds [`crate::jobs::SHARES_PER_LEASE`] (2,048) at least, where its evidence is
-//! 77 with a standard deviation of 13: about one honest lease in fifty thousand ends short of the
-//! level, and of that one the unconfirmed end is searched again, with twice the shares: the same
-//! ones would be short again. Nobody is accused for it, nor for searching it again.
-//!
-//! Leases too short for shares are searched again by the judge, and sums have a closed form: their
-//! claims are confirmed at once, with certainty.
-//!
-//! # What accuses a client: all it has reported
-//!
-//! For `theta` below 1 the product of `theta^shares e^((1-theta) expected)` over the reports of an
-//! honest client is a supermartingale too; for a client that reports a part of what it should it
-//! grows exponentially once `theta` is above that part. Four thetas are watched. Each is kept from
-//! going below 1 (a CUSUM), so that a long honest past does not pay for a dishonest present; that
-//! costs the union over the reports at which it could have started: the chance of accusing an
-//! honest client in a million reports is below `4 * 10^6 e^-`[`THRESHOLD`] `< 10^-9`. One that does
-//! nothing is accused when 40 shares are due, one that skips a tenth after some five leases. What
-//! it had confirmed in its last [`DOUBTFUL_LEASES`] leases goes back to free.
-//!
-//! # What remains
-//!
-//! A client that searches nine tenths and leaves before it is accused keeps its tenth: it pays with
-//! seven units of honest work for each false one. Random audits (`audit.rs`) make that dearer, also
-//! after it has left. A client that does all the work and holds back nothing but a solution is seen
-//! by an audit of just that place only. See docs/security.md.
+//! `evidence` has the arithmetic that confirms claims and accuses clients.
 
-use std::collections::VecDeque;
-use std::fmt;
-
-use super::api::JobId;
-use super::config::{Config, DOUBTFUL_LEASES, MAX_FALSE_CLAIMS};
+use super::api::{ClientId, Event, JobId};
+use super::audit::{Audit, AuditResult, Spot};
+use super::client::Client;
+use super::config::{AUDIT_BACKLOG, AUDITS_PER_CLIENT, Config, MOST_LIARS, PENDING_AUDITS, SPOTS};
+use super::lease_book::Lease;
+use super::outbox::Outbox;
+use super::random::Random;
+use super::tables::Tables;
+use crate::jobs::{JobSpec, Sample};
 use crate::span::Span;
+use std::collections::{BTreeMap, VecDeque};
 
-/// Part of a claim that must have been searched for it to be confirmed; see the module's text.
-const SEARCHED: f64 = 0.75;
-
-/// Evidence from which on a claim is confirmed: ln(10^6 * 8192 / SEARCHED).
-const LEVEL: f64 = 23.115;
-
-/// Parts of the expected shares that accusations look for. The first finds those that did nothing
-/// when 40 shares were due; the last those that skip a tenth, after some five leases.
-const THETAS: [f64; 4] = [0.1, 0.5, 0.8, 0.95];
-
-/// Logarithm of the evidence from which on a client is accused; see the module's text.
-const THRESHOLD: f64 = 36.0;
-
-/// Evidence that one lease was searched; see the [module](self).
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Evidence(f64);
-
-impl Evidence {
-    /// Notes `shares` where `expected` were due.
-    pub(super) fn add(&mut self, shares: usize, expected: f64) {
-        self.0 -= shares as f64 * SEARCHED.ln() + (1.0 - SEARCHED) * expected;
-    }
-
-    /// Returns whether bad luck could have made it so small: that of an honest client comes near 0
-    /// once in 10^8 leases.
-    pub(super) fn is_plausible(self) -> bool {
-        self.0 > 0.0
-    }
-
-    /// Returns whether all that was claimed so far is credible.
-    pub(super) fn is_credible(self) -> bool {
-        self.0 >= LEVEL
-    }
-}
-
-/// Why a client is not trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// Far fewer shares than the spans it claims must hold.
-    TooFewShares,
-    /// An audit found a share in a span that it claims to have searched without finding it.
-    MissedShare,
-    /// A result that is wrong.
-    WrongResult,
-    /// Too many hits or shares that are none.
-    FalseClaims,
-    /// The operator of the server says so.
-    Operator,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::TooFewShares => "too few shares for the work it claims",
-            Self::MissedShare => "an audit found a share that it had missed",
-            Self::WrongResult => "a result of it was wrong",
-            Self::FalseClaims => "it claimed solutions or shares that are none",
-            Self::Operator => "the server's operator has banned it",
-        })
-    }
-}
-
-/// How far a client is trusted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// Nothing is known against it.
-    #[default]
-    Good,
-    /// Gets no more work; hits of it are still judged.
-    Distrusted(Reason),
-    /// Is not listened to.
-    Banned(Reason),
-}
-
-/// What is known about one client.
-#[derive(Clone, Debug, Default)]
+/// See the [module](self).
+#[derive(Debug)]
 pub(super) struct Trust {
-    standing: Standing,
-    evidence: [f64; THETAS.len()],
-    false_claims: u32,
-    good_leases: u32,
-    doubtful: VecDeque<(JobId, Span)>,
+    random: Random,
+    audits: BTreeMap<u64, Pending>,
+    /// Blocks of MD5 that these are expected to take.
+    backlog: u128,
+    last_audit: u64,
+    /// Clients without trust, the one that lost it first in front.
+    liars: VecDeque<ClientId>,
+}
+
+/// An audit that is under way. Its client may have left, and its job may have ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    pub(super) client: ClientId,
+    pub(super) job: JobId,
+    /// What was confirmed of the lease.
+    pub(super) span: Span,
+    /// Blocks of MD5 that it is expected to take.
+    cost: u128,
 }
 
 impl Trust {
-    pub(super) fn standing(&self) -> Standing {
-        self.standing
+    pub(super) fn new(random: Random) -> Self {
+        let (audits, liars) = (BTreeMap::new(), VecDeque::new());
+        Self { random, audits, backlog: 0, last_audit: 0, liars }
     }
 
-    pub(super) fn false_claims(&self) -> u32 {
-        self.false_claims
-    }
-
-    /// Notes `shares` where `expected` were due; returns whether that is beyond bad luck.
-    #[must_use]
-    pub(super) fn weigh(&mut self, shares: usize, expected: f64) -> bool {
-        for (evidence, theta) in self.evidence.iter_mut().zip(THETAS) {
-            let step = shares as f64 * theta.ln() + (1.0 - theta) * expected;
-            *evidence = (*evidence + step).max(0.0);
+    /// Draws the places at which a new lease of `span` may be audited.
+    pub(super) fn draw_spots(
+        &mut self,
+        config: &Config,
+        client: &Client,
+        span: Span,
+        share_bits: Option<u32>,
+    ) -> Vec<Spot> {
+        let one_in = if client.suspect { 1 } else { client.conduct.audit_one_in(config) };
+        let most = if client.suspect { 2 * SPOTS } else { SPOTS };
+        if share_bits.is_none() || self.random.below(one_in.into()) != 0 {
+            return Vec::new();
         }
-        self.evidence.iter().any(|&evidence| evidence > THRESHOLD)
+        let mut spots: Vec<Spot> = (0..most)
+            .map(|_| Spot { at: span.start() + self.random.below(span.len()), share: None })
+            .collect();
+        spots.sort_unstable_by_key(|spot| spot.at);
+        spots
     }
 
-    /// Notes a claim that is none; returns whether it was one too many. The same one counts each
-    /// time that it is sent: repeated datagrams are answered before they come here.
-    #[must_use]
-    pub(super) fn note_false_claim(&mut self) -> bool {
-        self.false_claims = self.false_claims.saturating_add(1);
-        self.false_claims >= MAX_FALSE_CLAIMS
-    }
-
-    /// Notes a span that was confirmed by this client's shares.
-    pub(super) fn note_confirmed(&mut self, job: JobId, span: Span) {
-        if span.is_empty() {
+    /// Audits a lease that has ended, if it was chosen and there is room.
+    pub(super) fn plan_audit(&mut self, tables: &mut Tables, outbox: &mut Outbox, lease: &Lease) {
+        let (client, entry) = (&tables.clients[lease.client], &tables.jobs[lease.job]);
+        let room = self.audits.len() < PENDING_AUDITS && client.audits < AUDITS_PER_CLIENT;
+        if client.check_standing().is_err() || entry.ended.is_some() || !room {
             return;
         }
-        if self.doubtful.len() == DOUBTFUL_LEASES {
-            self.doubtful.pop_front();
+        let spec = entry.job.spec();
+        let (samples, reported, cost) = self.samples(&tables.config, spec, lease);
+        if samples.is_empty() {
+            return;
         }
-        self.doubtful.push_back((job, span));
-        self.good_leases = self.good_leases.saturating_add(1);
+        tables.jobs[lease.job].audits += 1;
+        tables.clients[lease.client].audits += 1;
+        self.backlog += cost;
+        self.last_audit += 1;
+        let (id, client, job) = (self.last_audit, lease.client, lease.job);
+        let span = Span::new(lease.start, lease.confirmed);
+        self.audits.insert(id, Pending { client, job, span, cost });
+        outbox.push(Event::Audit(Audit { id, job, samples, reported }));
     }
 
-    /// Returns the part of its leases that is audited: one in this many.
-    pub(super) fn audit_one_in(&self, config: &Config) -> u32 {
-        if self.good_leases <= config.audit_all_until { 1 } else { config.audit_one_in.max(1) }
+    /// Returns what to search again of a lease, the share that its client reported in each, and the
+    /// cost of all: as many places as the backlog has room for, since a job's end waits for its
+    /// audits.
+    fn samples(
+        &self,
+        config: &Config,
+        spec: &JobSpec,
+        lease: &Lease,
+    ) -> (Vec<Sample>, Vec<Option<u128>>, u128) {
+        let Some(share_bits) = lease.share_bits else { return Default::default() };
+        let budget = u128::from(config.audit_budget.max(1));
+        let each = 1u128.checked_shl(share_bits).unwrap_or(u128::MAX).min(budget);
+        let each = each * u128::from(spec.unit_cost());
+        let most = (AUDIT_BACKLOG - self.backlog.min(AUDIT_BACKLOG)) / each;
+        let searched = lease.spots.iter().filter(|spot| spot.at < lease.confirmed);
+        let (samples, reported): (Vec<_>, Vec<_>) = searched
+            .take(most.min(64) as usize)
+            .filter_map(|spot| {
+                let end = spot.share.map_or(lease.confirmed, |share| share + 1);
+                let end = end.min(lease.confirmed);
+                let span = Span::with_len(spot.at, budget.min(end - spot.at));
+                let sample = spec.sample(span, share_bits)?;
+                Some((sample, spot.share.filter(|&share| span.contains(share))))
+            })
+            .unzip();
+        let cost = each * samples.len() as u128;
+        (samples, reported, cost)
     }
 
-    /// Forgets what is known against it.
-    pub(super) fn pardon(&mut self) {
-        *self = Self::default();
+    /// Returns whether an audit is under way.
+    pub(super) fn is_pending(&self, audit: &Audit) -> bool {
+        self.audits.contains_key(&audit.id)
     }
 
-    /// Lowers its standing. Returns what it had confirmed that is now in doubt.
-    pub(super) fn lower(&mut self, standing: Standing) -> VecDeque<(JobId, Span)> {
-        self.standing = standing;
-        std::mem::take(&mut self.doubtful)
+    /// Ends an audit; `None` if it was handed back before.
+    pub(super) fn end_audit(
+        &mut self,
+        tables: &mut Tables,
+        result: &AuditResult,
+    ) -> Option<Pending> {
+        let pending = self.audits.remove(&result.id)?;
+        self.backlog -= pending.cost;
+        if let Some(client) = tables.clients.find_mut(pending.client) {
+            client.audits -= 1;
+        }
+        if let Some(entry) = tables.jobs.find_mut(pending.job) {
+            entry.audits -= 1;
+        }
+        Some(pending)
+    }
+
+    /// Returns the clients without trust, the one that lost it first in front.
+    pub(super) fn liars(&self) -> impl Iterator<Item = ClientId> {
+        self.liars.iter().copied()
+    }
+
+    /// Remembers a client that has lost its trust.
+    pub(super) fn note_liar(&mut self, client: ClientId) {
+        self.liars.push_back(client);
+    }
+
+    /// Forgets a client that is gone or was pardoned.
+    pub(super) fn forget_liar(&mut self, client: ClientId) {
+        self.liars.retain(|&liar| liar != client);
+    }
+
+    /// Returns the client that lost its trust first, where there are too many to remember: such
+    /// clients come back under another name anyway.
+    pub(super) fn one_liar_too_many(&self) -> Option<ClientId> {
+        self.liars.front().copied().filter(|_| self.liars.len() > MOST_LIARS)
     }
 }

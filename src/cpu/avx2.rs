@@ -1,25 +1,25 @@
-//! The AVX2 level: eight lanes. No boolean of three inputs and no rotate, so the round functions
-//! are chosen for few instructions: see docs/performance.md.
+//! The AVX2 level: eight lanes. It has no three-input boolean and no rotate, so the round functions
+//! are written for few instructions: see docs/performance.md.
 
 use super::lanes::Lanes;
 use std::arch::x86_64::*;
 
-/// Proof that AVX2 was detected.
+/// Proves that AVX2 was detected.
 #[derive(Clone, Copy)]
 pub(super) struct Token(());
 
 impl Token {
-    /// The proof, where this machine has AVX2.
+    /// Returns the proof if this machine has AVX2.
     pub(super) fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
 }
 
-/// Eight words. Made from a [`Token`] or from other values only.
+/// Eight words. Made only from a [`Token`] or from other values.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(__m256i);
 
-/// One intrinsic that needs AVX2 and nothing else.
+/// Calls an intrinsic that needs only AVX2.
 macro_rules! intrinsic {
     ($call:expr) => {
         // SAFETY: a value of this type, or a token, exists only where AVX2 was detected.
@@ -94,8 +94,7 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn add_g(self, x: Self, y: Self, z: Self) -> Self {
-        // The two halves share no bit: adding both is as good as their union, and the first does
-        // not wait for x.
+        // The two halves share no bit, so their sum is their union. The first does not wait for x.
         self.add(y.without(z)).add(x.and(z))
     }
     #[inline(always)]
@@ -108,7 +107,8 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn add_i(self, x: Self, y: Self, z: Self) -> Self {
-        // y ^ (x | !z) = !(y ^ (z & !x)), and adding !t is subtracting t + 1: the 1 is I_BIAS.
+        // y ^ (x | !z) = !(y ^ (z & !x)). Adding !t subtracts t + 1; subtracting t adds 1 too much:
+        // I_BIAS.
         Self(intrinsic!(_mm256_sub_epi32(self.0, y.xor(z.without(x)).0)))
     }
     #[inline(always)]

@@ -1,24 +1,24 @@
-//! The AVX-512 level: sixteen lanes; a boolean of three inputs and a rotate are one instruction.
+//! The AVX-512 level: sixteen lanes; a three-input boolean and a rotate are one instruction each.
 
 use super::lanes::Lanes;
 use std::arch::x86_64::*;
 
-/// Proof that AVX-512F was detected.
+/// Proves that AVX-512F was detected.
 #[derive(Clone, Copy)]
 pub(super) struct Token(());
 
 impl Token {
-    /// The proof, where this machine has AVX-512F.
+    /// Returns the proof if this machine has AVX-512F.
     pub(super) fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx512f").then_some(Self(()))
     }
 }
 
-/// Sixteen words. Made from a [`Token`] or from other values only.
+/// Sixteen words. Made only from a [`Token`] or from other values.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(__m512i);
 
-/// One intrinsic that needs AVX-512F and nothing else.
+/// Calls an intrinsic that needs only AVX-512F.
 macro_rules! intrinsic {
     ($call:expr) => {
         // SAFETY: a value of this type, or a token, exists only where AVX-512F was detected.

@@ -1,5 +1,5 @@
-//! The core clock as the kernels see it, and the instruction floors of each level: what `bench`
-//! holds rates against.
+//! The core clock as the kernels see it, and the instruction floor of each level. `bench` compares
+//! rates with them.
 
 use super::level::{Kernels, Level, LevelError};
 use crate::plan::Plan;
@@ -12,34 +12,40 @@ const ADDS: u64 = 32_000_000;
 /// Adds in the body of a measured loop.
 const UNROLLED: u64 = 16;
 
-/// Measurements of which the fastest counts: interruptions only ever slow one down.
+/// Measurements, of which the fastest counts: interruptions only slow one down.
 const REPEATS: usize = 5;
 
-/// The core clock in Hz while vectors as wide as `level`'s are added; `None` on processors for
-/// which there is no loop here.
-///
-/// A dependent add takes a whole number of cycles: one on most cores, two for vectors on Zen 5. How
-/// many is seen by comparing with integers, whose add takes one cycle everywhere.
+/// Measures the core clock in Hz while vectors as wide as `level`'s are added; `None` on processors
+/// for which there is no loop here.
 ///
 /// # Errors
 /// This machine lacks the level.
 pub fn clock_hz(level: Level) -> Result<Option<f64>, LevelError> {
     Kernels::new(level)?;
-    let fastest = |adds: fn(u64)| {
+    let fastest = |adds: Adds| {
         let rate = || {
             let began = Instant::now();
-            adds(ADDS / UNROLLED);
+            std::hint::black_box(adds(ADDS / UNROLLED));
             ADDS as f64 / began.elapsed().as_secs_f64()
         };
         (0..REPEATS).map(|_| rate()).fold(0.0, f64::max)
     };
     Ok(loops(level).map(|[integers, vectors]| {
         let (integers, vectors) = (fastest(integers), fastest(vectors));
-        vectors * (integers / vectors).round().max(1.0)
+        clock(integers, vectors)
     }))
 }
 
-/// Cycles that one candidate of `plan` costs at `level` if every vector port is busy every cycle.
+/// Returns the clock from the rates of dependent adds of integers and of vectors.
+///
+/// A dependent add takes a whole number of cycles: one on most cores, two for vectors on Zen 5. The
+/// ratio to integers, whose add takes one cycle everywhere, tells how many.
+fn clock(integers: f64, vectors: f64) -> f64 {
+    vectors * (integers / vectors).round().max(1.0)
+}
+
+/// Returns the cycles that one candidate of `plan` costs at `level` if every vector port is always
+/// busy.
 ///
 /// AVX-512: five instructions a step on two ports, 188 in all for the 38 steps of a tunnel. AVX2:
 /// three ports. Scalar: four. The counts are explained in docs/performance.md.
@@ -50,7 +56,7 @@ pub fn floor_cycles(level: Level, plan: &Plan) -> f64 {
     let steps =
         ends.enumerate().flat_map(|(n, end)| if n == 0 { plan.start..=end } else { 0..=end });
     let instructions: f64 = steps.map(|i| step_instructions(level, i)).sum();
-    // The steps whose older inputs belong to the base save more than the filter costs.
+    // Hoisting saves more in the first member steps than the filter costs.
     let saved = if level == Level::Avx512 && plan.start > 16 { 2.0 } else { 0.0 };
     let ports = match level {
         Level::Scalar => 4.0,
@@ -72,15 +78,17 @@ fn step_instructions(level: Level, i: usize) -> f64 {
     }
 }
 
-/// Loops of dependent adds: of integers, and of vectors as wide as the level's.
+/// Adds 1 [`UNROLLED`] times a round, each add needing the one before; returns the sum.
+type Adds = fn(u64) -> u32;
+
+/// Returns loops of dependent adds: of integers, and of vectors as wide as the level's.
 #[cfg(target_arch = "x86_64")]
-fn loops(level: Level) -> Option<[fn(u64); 2]> {
-    /// A loop of sixteen adds, each needing the one before.
+fn loops(level: Level) -> Option<[Adds; 2]> {
     macro_rules! adds {
-        ($name:ident, $class:ident, $type:ty, $zero:expr, $feature:literal, $add:literal) => {
+        ($name:ident, $feature:literal, $class:ident, $add:literal, $splat:expr, $low:expr) => {
             #[target_feature(enable = $feature)]
-            fn $name(rounds: u64) {
-                let (mut sum, one): ($type, $type) = ($zero, $zero);
+            fn $name(rounds: u64) -> u32 {
+                let (mut sum, one) = ($splat(0), $splat(1));
                 for _ in 0..rounds {
                     // SAFETY: adds registers and touches nothing else.
                     unsafe {
@@ -92,16 +100,25 @@ fn loops(level: Level) -> Option<[fn(u64); 2]> {
                         );
                     }
                 }
-                std::hint::black_box(sum);
+                $low(sum) as u32
             }
         };
     }
-    use std::arch::x86_64::{__m256i, __m512i, _mm256_setzero_si256, _mm512_setzero_si512};
-    adds!(integers, reg, u64, 0, "sse2", "add {0}, {1}");
-    adds!(avx2, ymm_reg, __m256i, _mm256_setzero_si256(), "avx2", "vpaddd {0}, {0}, {1}");
-    adds!(avx512, zmm_reg, __m512i, _mm512_setzero_si512(), "avx512f", "vpaddd {0}, {0}, {1}");
-    // SAFETY: sse2 is part of x86-64; `clock_hz` has made sure of the level.
-    let integers: fn(u64) = |rounds| unsafe { integers(rounds) };
+    use std::arch::x86_64::{_mm256_cvtsi256_si32, _mm256_set1_epi32};
+    use std::arch::x86_64::{_mm512_cvtsi512_si32, _mm512_set1_epi32};
+    use std::convert::identity;
+    adds!(integers, "sse2", reg, "add {0}, {1}", identity::<u64>, identity);
+    adds!(avx2, "avx2", ymm_reg, "vpaddd {0}, {0}, {1}", _mm256_set1_epi32, _mm256_cvtsi256_si32);
+    adds!(
+        avx512,
+        "avx512f",
+        zmm_reg,
+        "vpaddd {0}, {0}, {1}",
+        _mm512_set1_epi32,
+        _mm512_cvtsi512_si32
+    );
+    // SAFETY: sse2 is part of x86-64; `clock_hz` has checked the level.
+    let integers: Adds = |rounds| unsafe { integers(rounds) };
     Some(match level {
         Level::Scalar => [integers, integers],
         // SAFETY: as above.
@@ -112,7 +129,7 @@ fn loops(level: Level) -> Option<[fn(u64); 2]> {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn loops(_: Level) -> Option<[fn(u64); 2]> {
+fn loops(_: Level) -> Option<[Adds; 2]> {
     None
 }
 
@@ -146,12 +163,21 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_measured_at_every_level() {
+    fn the_clock_counts_whole_cycles_per_add() {
+        assert_eq!(clock(4.0e9, 4.0e9), 4.0e9);
+        assert_eq!(clock(4.0e9, 2.02e9), 4.04e9, "two cycles for a vector");
+        assert_eq!(clock(4.0e9, 1.3e9), 3.9e9, "three cycles");
+        assert_eq!(clock(1.0e9, 4.0e9), 4.0e9, "interrupted integers count at least one");
+    }
+
+    #[test]
+    fn the_measured_loops_do_all_their_adds() {
         for level in Level::available() {
-            let clock = clock_hz(level).unwrap();
-            assert_eq!(clock.is_some(), cfg!(target_arch = "x86_64"));
-            // How fast is not tested: an emulated processor has any clock.
-            assert!(clock.is_none_or(|hz| hz > 0.0 && hz.is_finite()), "{level}: {clock:?}");
+            let loops = loops(level);
+            assert_eq!(loops.is_some(), cfg!(target_arch = "x86_64"));
+            for adds in loops.into_iter().flatten() {
+                assert_eq!(u64::from(adds(1000)), 1000 * UNROLLED, "{level}");
+            }
         }
     }
 }

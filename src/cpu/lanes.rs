@@ -1,31 +1,31 @@
-//! Lanes: the vector of words that the kernel is written in, one machine instruction a method
+//! Lanes: the vector of words that the kernel is written in. A method is one machine instruction
 //! where the level has it.
 //!
 //! Everything is `#[inline(always)]`, so that all of it ends up inside the one function per level
-//! that carries `#[target_feature]`; a method that stayed a call would pass vectors through memory.
+//! that carries `#[target_feature]`; a method left as a call would pass vectors through memory.
 
 /// A vector of `u32`, one candidate's word in each lane.
 ///
-/// Values exist only with a `Token`, which exists only where the level was detected; that is what
-/// makes the methods safe to call.
+/// A value needs a `Token`, which exists only where the level was detected. This makes the methods
+/// safe to call.
 pub(super) trait Lanes: Copy {
     /// Proof that this machine has the level.
     type Token: Copy;
-    /// What a comparison gives.
+    /// Result of a comparison.
     type Mask: Copy;
     /// Number of lanes.
     const COUNT: usize;
-    /// Subtracted from the constants of steps 48 to 63, because `add_i` adds this much too much.
+    /// Excess that `add_i` adds; the constants of steps 48 to 63 are smaller by it.
     const I_BIAS: u32 = 0;
 
-    /// `value` in every lane.
+    /// Puts `value` in every lane.
     fn splat(token: Self::Token, value: u32) -> Self;
-    /// 0, 1, 2, .. from lane to lane.
+    /// Numbers the lanes 0, 1, 2, and so on.
     fn iota(token: Self::Token) -> Self;
     fn add(self, other: Self) -> Self;
     fn and(self, other: Self) -> Self;
     fn or(self, other: Self) -> Self;
-    /// Shifts by the same count in every lane; a count of 32 or more gives 0.
+    /// Shifts every lane by `count`; 32 or more gives 0.
     fn shl(self, count: u32) -> Self;
     fn shr(self, count: u32) -> Self;
     fn rotl<const N: i32>(self) -> Self;
@@ -34,29 +34,29 @@ pub(super) trait Lanes: Copy {
     fn add_f(self, x: Self, y: Self, z: Self) -> Self;
     /// `self + (x & z | y & !z)`
     fn add_g(self, x: Self, y: Self, z: Self) -> Self;
-    /// `self + (x ^ y ^ z)`, of an even step: `x ^ y` is used again in the next.
+    /// `self + (x ^ y ^ z)` in an even step: the next step uses `x ^ y` again.
     fn add_h_even(self, x: Self, y: Self, z: Self) -> Self;
-    /// `self + (x ^ y ^ z)`, of an odd step: `y ^ z` was computed in the last.
+    /// `self + (x ^ y ^ z)` in an odd step: the last step computed `y ^ z`.
     fn add_h_odd(self, x: Self, y: Self, z: Self) -> Self;
     /// `self + (y ^ (x | !z)) + I_BIAS`
     fn add_i(self, x: Self, y: Self, z: Self) -> Self;
 
-    /// Where `self & bits` is zero.
+    /// Marks the lanes where `self & bits` is zero.
     fn zeros(self, bits: Self) -> Self::Mask;
-    /// Either.
+    /// Marks the lanes that `a` or `b` marks.
     fn either(a: Self::Mask, b: Self::Mask) -> Self::Mask;
-    /// Whether any lane is set.
+    /// Returns true if any lane is marked.
     fn any(mask: Self::Mask) -> bool;
-    /// Bit n for lane n, of `self & bits == 0`; not for the inner loop.
+    /// Returns a bit for each lane, lowest first: 1 where `self & bits` is zero. Slower than `zeros`.
     fn zero_lanes(self, bits: Self) -> u128;
 }
 
-/// `K` vectors side by side: while one waits for a result, the others keep the ports busy.
+/// `K` vectors side by side: while one waits for a result, others use the execution ports.
 #[derive(Clone, Copy)]
 pub(super) struct Interleave<L, const K: usize>([L; K]);
 
-/// One method for all vectors. Written as a loop over places: built with `map` or `from_fn`,
-/// LLVM keeps some of the vectors in memory.
+/// Defines methods that apply to each vector. A plain loop, because LLVM keeps some of the vectors in
+/// memory with `map` or `from_fn`.
 macro_rules! each {
     ($($name:ident($($other:ident),*);)*) => {$(
         #[inline(always)]

@@ -1,73 +1,46 @@
 //! The kernel: filters candidates on the first digest word. Written once for all levels; the
 //! shader `gpu/md5.wgsl` has the same parts under the same names, in the same order.
 //!
-//! It knows plans and lanes; it does not know seeds, puzzles or threads, and it decides nothing:
-//! what passes here is judged elsewhere.
+//! It knows plans and lanes. It does not know seeds, puzzles or threads, and it decides nothing:
+//! the judge checks what passes.
 
 use super::lanes::Lanes;
-use crate::plan::{BaseWord, Members, Plan, TUNNEL_START, TUNNEL_WORDS};
+use crate::plan::{BaseWord, Members, Plan, TUNNEL_SLOTS, TUNNEL_START, row_slot, tunnel_slots};
 use crate::puzzle::Encoding;
 use crate::steps::{INITIAL, K, LAST_FILTER_STEP, filter_mask, word_of_step};
 use std::ops::Range;
 
-/// A candidate that passed the filter: base (low part) and member.
+/// A candidate that passed the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
+    /// Low part of the base.
     pub(super) low: u32,
     pub(super) member: u32,
 }
 
-/// A plan as the kernel wants it: constants and words already added up.
+/// A plan with its constants and words already added up.
 #[derive(Debug)]
 pub(super) struct Prepared {
     encoding: Encoding,
     block: [u32; 16],
     base_words: Vec<BaseWord>,
     start: usize,
-    /// What each step of the first block adds, as far as it is the same for all bases.
+    /// Addend of each step of the first block, the same for all bases.
     constants: [u32; 64],
-    /// One row a member: for a word family the word; for a tunnel, constant + word for every step
-    /// that uses a member's word.
+    /// A row for each member: in a word family its word; in a tunnel, constant + word for every
+    /// step that adds a word of the member.
     rows: Vec<u32>,
     later: Vec<[u32; 64]>,
     mask: u32,
 }
 
-/// Slots of a row.
-const fn slots(start: usize) -> usize {
-    if start == TUNNEL_START { 9 } else { 1 }
-}
-
-/// The index in [`TUNNEL_WORDS`] of the word that step `i` adds.
-const fn tunnel_word(i: usize) -> Option<usize> {
-    let mut n = 0;
-    while n < TUNNEL_WORDS.len() {
-        if word_of_step(i) == TUNNEL_WORDS[n] {
-            return Some(n);
-        }
-        n += 1;
-    }
-    None
-}
-
-/// Which slot of its row a member adds in step `i`: tunnel steps are numbered as they come.
-const fn slot(start: usize, i: usize) -> Option<usize> {
-    if start != TUNNEL_START {
-        return if word_of_step(i) == start { Some(0) } else { None };
-    }
-    let mut slot = 0;
-    let mut j = start;
-    while j < i {
-        if tunnel_word(j).is_some() {
-            slot += 1;
-        }
-        j += 1;
-    }
-    if i >= start && tunnel_word(i).is_some() { Some(slot) } else { None }
+/// Slots of a row in [`Prepared::rows`].
+const fn row_len(start: usize) -> usize {
+    if start == TUNNEL_START { TUNNEL_SLOTS } else { 1 }
 }
 
 impl Prepared {
-    /// `plan` for a filter of `bits`, on lanes whose `add_i` adds `bias` too much.
+    /// Prepares `plan` for a filter of `bits`, on lanes whose `add_i` adds `bias` too much.
     pub(super) fn new(plan: &Plan, bits: u32, bias: u32) -> Self {
         let constant = |i: usize| K[i].wrapping_sub(if i < 48 { 0 } else { bias });
         let with_block = |block: &[u32; 16]| {
@@ -76,12 +49,9 @@ impl Prepared {
         let rows = match &plan.members {
             Members::Word { values, .. } => values.clone(),
             Members::Tunnel(words) => {
-                let used: Vec<(usize, usize)> = (TUNNEL_START..64)
-                    .filter_map(|i| tunnel_word(i).map(|word| (i, word)))
-                    .collect();
                 let row = |words: &[u32; 3]| {
                     let words = *words;
-                    used.clone().into_iter().map(move |(i, n)| constant(i).wrapping_add(words[n]))
+                    tunnel_slots().map(move |(i, n)| constant(i).wrapping_add(words[n]))
                 };
                 words.iter().flat_map(row).collect()
             }
@@ -174,7 +144,7 @@ macro_rules! steps_to_60 {
     };
 }
 
-/// The three steps that the filter on the first digest word does not need.
+/// The same for the three steps that the first digest word does not need.
 macro_rules! steps_to_63 {
     ($step:ident) => {
         $step!(61, add_i, 10);
@@ -183,11 +153,15 @@ macro_rules! steps_to_63 {
     };
 }
 
-/// Filters `members` of `bases` (low parts; at most 2^32), appending what passes to `found`, base
-/// batches ascending. `START` is the plan's start step, `MORE` whether there are later blocks; then
+/// Filters `members` of `bases` (low parts; at most 2^32) and appends what passes to `found`, base
+/// batches ascending.
+///
+/// The kernel serves plans that start at one of the `WORDS` steps from `START` on. With more than
+/// one, it runs the steps from `START` for each member, and adds each of the `WORDS` words where the
+/// exact kernel adds one: all but the member's are zero. `MORE` is true for plans with later blocks;
 /// `later` is this level's [`later_blocks`], a call, so that it is compiled once for all starts.
 #[inline(always)]
-pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
+pub(super) fn search<L: Lanes, const START: usize, const WORDS: usize, const MORE: bool>(
     token: L::Token,
     plan: &Prepared,
     bases: Range<u64>,
@@ -198,8 +172,12 @@ pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
     let initial = INITIAL.map(|word| L::splat(token, word));
     let mask = L::splat(token, plan.mask);
     let mut addends = plan.constants.map(|constant| L::splat(token, constant));
-    let slots = slots(START);
-    let rows = &plan.rows[members.start as usize * slots..members.end as usize * slots];
+    let row_len = row_len(START);
+    let rows = &plan.rows[members.start as usize * row_len..members.end as usize * row_len];
+    let mut varies = [0; WORDS];
+    if let Some(word) = varies.get_mut(plan.start - START) {
+        *word = !0;
+    }
 
     for first in bases.clone().step_by(L::COUNT) {
         let low = L::splat(token, first as u32).add(L::iota(token));
@@ -214,7 +192,7 @@ pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
             }
         }
 
-        // The steps that see no member: once for the base.
+        // The steps before the start: once for the base.
         let [mut q4, mut q3, mut q2, mut q1] = initial;
         macro_rules! base_step {
             ($i:literal, $add:ident, $rotation:literal) => {
@@ -230,7 +208,8 @@ pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
         let mut hoisted = [q4, q3, q2, q1];
         let mut n = 0;
         while n < 4 {
-            let in_row = START == TUNNEL_START && slot(START, START + n).is_some();
+            let slot = row_slot(START, WORDS, START + n);
+            let in_row = START == TUNNEL_START && slot.is_some();
             if !in_row {
                 hoisted[n] = hoisted[n].add(addends[START + n]);
             }
@@ -240,12 +219,12 @@ pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
             if START < 16 { hoisted[0].add_f(q1, q2, q3) } else { hoisted[0].add_g(q1, q2, q3) };
         let base = [q4, q3, q2, q1];
 
-        for (member, row) in rows.chunks_exact(slots).enumerate() {
+        for (member, row) in rows.chunks_exact(row_len).enumerate() {
             let [mut q4, mut q3, mut q2, mut q1] = base;
             macro_rules! member_step {
                 ($i:literal, $add:ident, $rotation:literal) => {
                     if $i >= START {
-                        let slot = const { slot(START, $i) };
+                        let slot = const { row_slot(START, WORDS, $i) };
                         let mut sum = if $i < START + 4 {
                             hoisted[($i as usize).wrapping_sub(START) % 4]
                         } else if START == TUNNEL_START && slot.is_some() {
@@ -254,7 +233,8 @@ pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
                             q4.add(addends[$i])
                         };
                         if let Some(slot) = slot {
-                            sum = sum.add(L::splat(token, row[slot]));
+                            let word = if WORDS == 1 { row[slot] } else { row[0] & varies[slot] };
+                            sum = sum.add(L::splat(token, word));
                         }
                         if $i != START {
                             sum = sum.$add(q1, q2, q3);
@@ -278,7 +258,7 @@ pub(super) fn search<L: Lanes, const START: usize, const MORE: bool>(
     }
 }
 
-/// The first digest word after all blocks, from `q`, what the first block's steps ended in.
+/// Returns the first digest word after all blocks; `q` is the state after the first block's steps.
 #[inline(always)]
 pub(super) fn later_blocks<L: Lanes>(token: L::Token, plan: &Prepared, mut q: [L; 4]) -> L {
     let mut state = INITIAL.map(|word| L::splat(token, word));
@@ -307,7 +287,7 @@ pub(super) fn later_blocks<L: Lanes>(token: L::Token, plan: &Prepared, mut q: [L
     state[0].add(q[0])
 }
 
-/// The bits of a base word in every lane; the lanes' form of [`BaseWord::value`].
+/// Spells the bits of a base word in every lane; the lanes' form of [`BaseWord::value`].
 #[inline(always)]
 fn spell<L: Lanes>(token: L::Token, encoding: Encoding, word: BaseWord, low: L) -> L {
     let splat = |value| L::splat(token, value);

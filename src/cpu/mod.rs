@@ -1,4 +1,4 @@
-//! The cpu backend: threads over sub-spans, each running the kernel of one level.
+//! The cpu backend: threads that claim sub-spans and run the kernel of one level.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -21,23 +21,23 @@ use md5::Prepared;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-/// A thread's first claim: small enough for a blink of a search to be shared by all threads.
+/// A thread's first claim: small enough that all threads share even a short search.
 const FIRST_CLAIM: u64 = 1 << 14;
 
 /// Claims grow until one takes this long. All threads stop within it once enough is found.
 const CLAIM_TIME: Duration = Duration::from_millis(8);
 
-/// Candidates times blocks between two looks at the stop flag: a few milliseconds at any level.
+/// Candidates times blocks between two checks of the stop flag: a few milliseconds at any level.
 const SLICE: u64 = 1 << 17;
 
-/// Threads of this machine at one level.
+/// The threads of this machine at one level.
 pub struct Cpu {
     kernels: Kernels,
     threads: NonZeroUsize,
 }
 
 impl Cpu {
-    /// `threads` threads (all cores if `None`) at `level` (the best there is if `None`).
+    /// Takes `threads` threads (all cores if `None`) at `level` (the best one if `None`).
     ///
     /// # Errors
     /// This machine lacks the level.
@@ -49,12 +49,12 @@ impl Cpu {
         })
     }
 
-    /// The level it runs at.
+    /// Returns the level it runs at.
     pub fn level(&self) -> Level {
         self.kernels.level()
     }
 
-    /// Number of threads.
+    /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.threads.get()
     }
@@ -69,7 +69,7 @@ impl Backend for Cpu {
     fn search(&self, control: &Control) -> Result<(), BackendError> {
         std::thread::scope(|scope| {
             for _ in 1..self.threads.get() {
-                // Where the system has no thread left, fewer of them do the same work.
+                // If the system refuses a thread, fewer threads do the same work.
                 let thread = std::thread::Builder::new();
                 if thread.spawn_scoped(scope, || work(self.kernels, control)).is_err() {
                     break;
@@ -81,14 +81,14 @@ impl Backend for Cpu {
     }
 }
 
-/// One thread: claims, searches and submits until nothing is left to claim.
+/// Claims, searches and submits on one thread until nothing is left to claim.
 fn work(kernels: Kernels, control: &Control) {
     let mut claim = FIRST_CLAIM;
-    let mut searcher = Searcher { kernels, current: None };
+    let mut worker = Worker { kernels, current: None };
     while let Some(span) = control.claim(u128::from(claim)) {
         let began = Instant::now();
         let mut candidates = Vec::new();
-        let done = searcher.search(control, span, &mut candidates);
+        let done = worker.search(control, span, &mut candidates);
         let (searched, rest) = span.split_at(done);
         let took = began.elapsed();
         control.submit(searched, &candidates);
@@ -103,15 +103,15 @@ fn work(kernels: Kernels, control: &Control) {
     }
 }
 
-/// A thread's kernel and the plan it last worked with.
-struct Searcher {
+/// A thread's kernels and the plan that it used last.
+struct Worker {
     kernels: Kernels,
     current: Option<(Plan, Prepared)>,
 }
 
-impl Searcher {
-    /// Searches `span`, or its front when stopped; returns how many nonces from its start are done
-    /// and appends those of them that pass.
+impl Worker {
+    /// Searches `span`, or its front when stopped. Returns how many nonces from its start are done
+    /// and appends those that pass.
     fn search(&mut self, control: &Control, span: Span, candidates: &mut Vec<u128>) -> u128 {
         let mut found = Vec::new();
         let mut at = span.start();
@@ -137,10 +137,10 @@ impl Searcher {
         at - span.start()
     }
 
-    /// The plan that serves `nonce`: the current one if it does.
+    /// Returns the plan that covers `nonce`: the current one if it does.
     fn plan_of(&mut self, control: &Control, nonce: u128) -> Option<&(Plan, Prepared)> {
-        let serves = self.current.as_ref().is_some_and(|(plan, _)| plan.span.contains(nonce));
-        if !serves {
+        let covers = self.current.as_ref().is_some_and(|(plan, _)| plan.span.contains(nonce));
+        if !covers {
             let plan = Plan::new(control.space(), nonce)?;
             let prepared = Prepared::new(&plan, control.filter_bits(), self.kernels.bias());
             self.current = Some((plan, prepared));
@@ -149,7 +149,7 @@ impl Searcher {
     }
 }
 
-/// The bases of `tile` in pieces of whole kernel passes that take a few milliseconds each.
+/// Cuts the bases of `tile` into slices of whole kernel passes that take a few milliseconds each.
 fn slices(plan: &Plan, tile: &Tile, pass: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
     let per_base = tile.members.len() as u64 * (1 + plan.later_blocks.len() as u64);
     let step = (SLICE / per_base).next_multiple_of(pass).max(pass);

@@ -45,8 +45,7 @@ impl Lanes for u32 {
     }
     #[inline(always)]
     fn add_g(self, x: Self, y: Self, z: Self) -> Self {
-        // The two halves share no bit, so they may be added one after the other: y & !z does not
-        // wait for x.
+        // The two halves share no bit, so their sum is their union. The first does not wait for x.
         self.wrapping_add(y & !z).wrapping_add(x & z)
     }
     #[inline(always)]

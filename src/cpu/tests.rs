@@ -1,33 +1,31 @@
-//! Exact equality with the judge: for every level, the set of nonces that pass in a span is the
-//! judge's set.
+//! Exact equality with the judge: at every level, the nonces that pass in a span are those that the
+//! judge passes.
 
 use super::*;
+use crate::backend::skip::skip;
+use crate::plan::TUNNEL_START;
 use crate::puzzle::{Difficulty, Encoding, Puzzle};
 use crate::seeds::{Layout, SeedSpace};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Lengths around every border: of words, of blocks, of what a layout can hold.
+/// String lengths around every border: of words, of blocks, of what a layout can hold.
 const LENGTHS: [usize; 18] =
     [0, 1, 5, 7, 22, 23, 24, 46, 47, 48, 55, 56, 63, 64, 110, 119, 120, 2000];
 
-/// One in so many of the longer tests' cases is run: the kernels of a debug build take some thirty
-/// times as long, and nobody's first `cargo test` should take ten minutes.
+/// The longer tests run one case in this many: the kernels of a debug build take some thirty times as
+/// long, and a first `cargo test` should not take ten minutes.
 const THINNING: usize = if cfg!(debug_assertions) { 4 } else { 1 };
 
-/// The levels to test; a level named in SEEDRUSH_REQUIRE must be there.
+/// Returns the levels of this machine.
 fn levels() -> Vec<Level> {
+    static SKIPPED: std::sync::Once = std::sync::Once::new();
     let available = Level::available();
-    let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
-    // Other tests need `gpu` and `nonloopback`; any other word that is no level is a mistake.
-    let other = ["", "gpu", "nonloopback"];
-    for word in required.split(',').map(str::trim).filter(|word| !other.contains(word)) {
-        let level: Level =
-            word.parse().expect("SEEDRUSH_REQUIRE names levels, gpu and nonloopback");
-        assert!(available.contains(&level), "{level} is required");
-    }
-    for level in Level::ALL.iter().filter(|level| !available.contains(level)) {
-        println!("skipped: this machine has no {level}");
-    }
+    SKIPPED.call_once(|| {
+        for level in Level::ALL.iter().filter(|level| !available.contains(level)) {
+            skip(&level.to_string(), "this machine lacks it");
+        }
+    });
     available
 }
 
@@ -48,7 +46,7 @@ fn spaces(length: usize) -> Vec<Arc<SeedSpace>> {
         .collect()
 }
 
-/// Every nonce of `span` that the judge passes.
+/// Returns every nonce of `span` that the judge passes.
 fn judged(space: &SeedSpace, span: Span, bits: u32) -> Vec<u128> {
     let passes = |nonce: &u128| {
         let seed = space.seed(*nonce).unwrap();
@@ -57,7 +55,7 @@ fn judged(space: &SeedSpace, span: Span, bits: u32) -> Vec<u128> {
     (span.start()..span.end()).filter(passes).collect()
 }
 
-/// Every nonce of `span` that `level` finds, on `threads` threads.
+/// Returns every nonce of `span` that `level` finds, on `threads` threads.
 fn found(space: &Arc<SeedSpace>, span: Span, bits: u32, level: Level, threads: usize) -> Vec<u128> {
     let control = Control::new(Arc::clone(space), span, bits, usize::MAX);
     let cpu = Cpu::new(Some(level), NonZeroUsize::new(threads)).unwrap();
@@ -77,7 +75,7 @@ fn check(space: &Arc<SeedSpace>, span: Span, bits: u32) {
     }
 }
 
-/// Spans across the borders of families, segments, digit counts and 2^32, in `space`.
+/// Returns spans across the borders of families, segments, digit counts and 2^32.
 fn spans(space: &SeedSpace) -> Vec<Span> {
     let around = |nonce: u128, len: u128| Span::with_len(nonce.saturating_sub(len / 3), len);
     let mut spans = vec![Span::new(0, 2500), around(1 << 32, 700), around(1 << 40, 700)];
@@ -95,6 +93,52 @@ fn every_level_passes_exactly_what_the_judge_passes() {
             for span in spans(&space) {
                 check(&space, span, 8);
             }
+        }
+    }
+}
+
+/// Returns the spans of `space` that begin where the member's word of `counting` changes.
+fn word_borders(space: &SeedSpace) -> Vec<Span> {
+    let mut spans = vec![Span::with_len(3, 200)];
+    if space.layout() == Layout::Counting {
+        spans.extend((2..32).map(|digits| Span::with_len((1 << (4 * digits)) - 50, 200)));
+    }
+    spans
+}
+
+#[test]
+fn every_start_step_agrees_with_and_without_later_blocks() {
+    let mut seen = BTreeSet::new();
+    for length in (0..60).step_by(4).chain([200]) {
+        for space in spaces(length) {
+            for span in word_borders(&space) {
+                let plan = Plan::new(&space, span.end() - 1).unwrap();
+                // The kernels see no difference between layouts: one case for each pair will do.
+                if seen.insert((plan.start, !plan.later_blocks.is_empty(), plan.encoding as u8)) {
+                    check(&space, span, 4);
+                }
+            }
+        }
+    }
+    let starts = |more: bool| -> BTreeSet<usize> {
+        seen.iter().filter(|case| case.1 == more).map(|case| case.0).collect()
+    };
+    assert_eq!(starts(false), (0..13).chain([TUNNEL_START]).collect());
+    assert_eq!(starts(true), (0..9).chain([TUNNEL_START]).collect());
+}
+
+/// `abcdf` in `trailing`: the digest of this nonce begins with 35 zero bits.
+const RARE: u128 = 14_700_400_302;
+
+#[test]
+fn filters_above_32_bits_leave_the_rest_to_the_judge() {
+    let puzzle = Puzzle::new("abcdf", Difficulty::from_bits(128).unwrap(), Encoding::Text);
+    let space = Arc::new(SeedSpace::new(&puzzle.unwrap(), Layout::Trailing).unwrap());
+    for level in levels() {
+        for (bits, hits) in [(32, 1), (33, 1), (35, 1), (36, 0), (64, 0), (128, 0)] {
+            // `found` also asserts that nothing that passed the first word counts as false.
+            let hit = found(&space, Span::with_len(RARE - 300, 600), bits, level, 1);
+            assert_eq!(hit, vec![RARE; hits], "{level}, {bits} bits");
         }
     }
 }
@@ -119,7 +163,7 @@ fn counting_agrees_across_all_short_lengths() {
 }
 
 #[test]
-fn no_bits_pass_everything_and_many_bits_agree_on_the_first_word() {
+fn filters_of_few_and_of_many_bits_agree() {
     for space in spaces(10) {
         check(&space, Span::with_len(300, 1000), 0);
         check(&space, Span::with_len(300, 1000), 3);
@@ -177,12 +221,12 @@ fn any_number_of_threads_gives_the_same_first_solutions() {
 }
 
 #[test]
-fn a_stopped_search_goes_on_where_it_was() {
+fn a_stopped_search_resumes_at_its_frontier() {
     let space = spaces(10).remove(0);
     let cpu = Cpu::new(None, NonZeroUsize::new(2)).unwrap();
     let (mut hits, mut at) = (Vec::new(), 5);
     for _ in 0..4 {
-        // There is no end that it could reach before it is stopped.
+        // The span is so long that it always stops before the end.
         let span = Span::new(at, space.room());
         let control = Control::new(Arc::clone(&space), span, 12, usize::MAX);
         std::thread::scope(|scope| {
@@ -198,15 +242,4 @@ fn a_stopped_search_goes_on_where_it_was() {
         at = next;
     }
     assert_eq!(hits, found(&space, Span::new(5, at), 12, Level::best(), 2));
-}
-
-#[test]
-fn a_missing_level_is_an_error_that_names_the_others() {
-    for level in Level::ALL {
-        if !Level::available().contains(&level) {
-            let error = Cpu::new(Some(level), None).err().unwrap().to_string();
-            assert!(error.contains("scalar"), "{error}");
-        }
-    }
-    assert!("sse9".parse::<Level>().unwrap_err().to_string().contains("avx512"));
 }

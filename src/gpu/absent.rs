@@ -1,19 +1,19 @@
-//! What is left of the gpu backend where the program is built without it.
+//! Replaces the gpu backend in builds without it.
 
 use super::{AdapterInfo, GpuError, Workload};
 use crate::backend::{Backend, BackendError, Control};
 
-/// A GPU; there is none.
+/// A GPU; no value exists.
 #[derive(Debug)]
 pub enum Gpu {}
 
-/// No adapter.
+/// Lists no adapter.
 pub fn adapters() -> Vec<AdapterInfo> {
     Vec::new()
 }
 
 impl Gpu {
-    /// Says that there is no gpu backend.
+    /// Fails, because there is no gpu backend.
     ///
     /// # Errors
     /// Always [`GpuError::NotBuilt`].
@@ -21,7 +21,7 @@ impl Gpu {
         Err(GpuError::NotBuilt)
     }
 
-    /// MD5 steps a second that the device could do at best.
+    /// Returns the best rate of the device in MD5 steps a second.
     ///
     /// # Errors
     /// The device has failed.
@@ -29,7 +29,7 @@ impl Gpu {
         match *self {}
     }
 
-    /// What is known of its adapter.
+    /// Describes its adapter.
     pub fn info(&self) -> &AdapterInfo {
         match *self {}
     }

@@ -1,7 +1,6 @@
-//! What is worth keeping between runs: tuned settings and compiled pipelines, in the user's cache
-//! directory. All of it can be lost at any time; nothing here fails.
+//! Keeps tuned settings and compiled pipelines between runs, in the user's cache directory. Losing
+//! them costs only time, so nothing here fails.
 
-use super::device::Adapter;
 use super::shader::Shape;
 use super::tune::Tuned;
 use std::collections::hash_map::DefaultHasher;
@@ -9,22 +8,22 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// The directory of one device under one driver; none in tests and where there is no home.
+/// The cache directory of one device under one driver; none in tests and without a home directory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cache {
     directory: Option<PathBuf>,
 }
 
 impl Cache {
-    /// A cache that forgets everything.
+    /// Returns a cache that keeps nothing.
     #[cfg(test)]
     pub(super) fn none() -> Self {
         Self::default()
     }
 
-    /// The cache of `adapter` in the user's cache directory.
-    pub(super) fn of(adapter: &Adapter) -> Self {
-        let place = |root: PathBuf| root.join("seedrush").join(hex(&adapter.identity()));
+    /// Returns the cache of the device with this identity.
+    pub(super) fn of(identity: &str) -> Self {
+        let place = |root: PathBuf| root.join("seedrush").join(hex(identity));
         Self { directory: user_cache_directory().map(place) }
     }
 
@@ -33,7 +32,7 @@ impl Cache {
         Self { directory: Some(directory) }
     }
 
-    /// What was tuned for this shape.
+    /// Reads the settings for this shape.
     pub(super) fn tuned(&self, shape: &Shape) -> Option<Tuned> {
         fs::read_to_string(self.tune_file(shape)?).ok()?.parse().ok()
     }
@@ -44,14 +43,14 @@ impl Cache {
         }
     }
 
-    /// Pipelines compiled before, where the driver can make use of them.
+    /// Reads compiled pipelines, if the driver can use them.
     pub(super) fn pipelines(&self, device: &wgpu::Device) -> Option<wgpu::PipelineCache> {
         let file = self.pipeline_file(device)?;
         let stored = fs::read(file).ok();
         let data = stored.as_deref().and_then(unsealed);
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("md5"), data, fallback: true };
-        // SAFETY: the data was written by `keep_pipelines` with its checksum, which still fits; the
-        // directory belongs to this device and driver, and the driver checks that once more.
+        // SAFETY: `keep_pipelines` wrote the data with a checksum, which still matches. The directory
+        // belongs to this device and driver, and the driver checks that again.
         Some(unsafe { device.create_pipeline_cache(&descriptor) })
     }
 
@@ -67,13 +66,13 @@ impl Cache {
     }
 
     fn tune_file(&self, shape: &Shape) -> Option<PathBuf> {
-        // The text without its workgroup size stands for the version of the kernel.
+        // The text is the kernel's version; the workgroup size is not part of it.
         let name = format!("tune-{}", hex(&shape.wgsl(0)));
         self.directory.as_ref().map(|directory| directory.join(name))
     }
 }
 
-/// Where programs of this user may keep what can be lost.
+/// Returns the user's cache directory.
 fn user_cache_directory() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     if cfg!(windows) {
@@ -86,7 +85,7 @@ fn user_cache_directory() -> Option<PathBuf> {
     variable("XDG_CACHE_HOME").or_else(|| home().map(|home| home.join(".cache")))
 }
 
-/// Writes a file as a whole or not at all, so that a reader never sees half of one.
+/// Writes a whole file or none, so that no reader sees half of one.
 fn replace(file: &Path, content: &[u8]) {
     let new = file.with_extension(format!("new-{}", std::process::id()));
     let written = file
@@ -95,7 +94,7 @@ fn replace(file: &Path, content: &[u8]) {
         .and_then(|()| fs::write(&new, content))
         .and_then(|()| fs::rename(&new, file));
     if written.is_err() {
-        // A read-only or full disk costs the next run its head start, nothing else.
+        // With a read-only or full disk, the next run tunes again.
         let _ = fs::remove_file(&new);
     }
 }
@@ -109,7 +108,7 @@ fn unsealed(file: &[u8]) -> Option<&[u8]> {
     (checksum == hash(data).to_le_bytes()).then_some(data)
 }
 
-/// Differs between versions of the standard library at worst, which empties the cache.
+/// Hashes `value`. A new version of the standard library may change this, which empties the cache.
 fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
@@ -125,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seal_shows_any_change() {
+    fn a_seal_detects_any_change() {
         let file = sealed(b"pipelines");
         assert_eq!(unsealed(&file), Some(&b"pipelines"[..]));
         for at in 0..file.len() {
@@ -137,11 +136,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_tuned_is_found_again() {
+    fn tuned_settings_are_kept() {
         let directory = std::env::temp_dir().join(format!("seedrush-test-{}", std::process::id()));
         let cache = Cache::at(directory.clone());
-        let shape =
-            Shape { start: 11, tunnel: false, text: true, more: false, base_words: vec![11] };
+        let shape = Shape { start: 11, text: true, more: false, base_words: vec![11] };
         assert_eq!(cache.tuned(&shape), None);
         let tuned = Tuned { workgroup: 64, rate: 1.5e9 };
         cache.keep_tuned(&shape, tuned);

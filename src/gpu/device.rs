@@ -1,28 +1,26 @@
-//! Adapters: which there are, which are taken, and why the others are not.
+//! Adapters: lists them, selects among them, and opens devices on them.
 
-use super::engine::{Fault, Health};
+use super::fault::{DeviceFault, Health};
+use super::limits::LEAST_INVOCATIONS;
 use super::params::Params;
-use super::report::{AdapterInfo, GpuError, Kind};
+use super::report::{AdapterInfo, AdapterKind, GpuError};
 
-/// Invocations of a workgroup that a device must be able to hold.
-const LEAST_INVOCATIONS: u32 = 64;
-
-/// An adapter that devices can be opened on.
+/// An adapter of wgpu.
 #[derive(Clone, Debug)]
 pub(super) struct Adapter {
     pub(super) info: AdapterInfo,
-    /// Nothing can be opened on it, whoever asks.
+    /// Reason that the kernel cannot run on it.
     unfit: Option<String>,
     handle: wgpu::Adapter,
 }
 
-/// Every adapter, the preferred one first.
+/// Lists every adapter, the preferred one first.
 pub fn adapters() -> Vec<AdapterInfo> {
     all().into_iter().map(|adapter| adapter.info).collect()
 }
 
-/// The adapters that `selectors` name, each a number or a part of a name; without selectors, the
-/// best hardware adapter.
+/// Returns the adapters that `selectors` name, each a number or a part of a name; without selectors,
+/// the best hardware adapter.
 pub(super) fn select(selectors: &[String]) -> Result<Vec<Adapter>, GpuError> {
     let adapters = all();
     if adapters.is_empty() {
@@ -32,7 +30,7 @@ pub(super) fn select(selectors: &[String]) -> Result<Vec<Adapter>, GpuError> {
         let chosen = adapters.iter().find(|adapter| adapter.info.chosen);
         return chosen.map(|adapter| vec![adapter.clone()]).ok_or_else(|| none_chosen(&adapters));
     }
-    // Names have commas too.
+    // A name with commas was split where the selectors were.
     let whole = selectors.join(",");
     let selectors = match adapters.iter().any(|adapter| adapter.info.name == whole) {
         true => &[whole][..],
@@ -58,7 +56,7 @@ pub(super) fn select(selectors: &[String]) -> Result<Vec<Adapter>, GpuError> {
     Ok(selected)
 }
 
-/// The adapters that one selector means. A card that several APIs show is taken once.
+/// Returns the adapters that one selector names. A card that several APIs offer is taken once.
 fn named<'a>(adapters: &'a [Adapter], selector: &str) -> Vec<&'a Adapter> {
     let index = selector.parse().ok();
     if let Some(adapter) = adapters.iter().find(|adapter| Some(adapter.info.index) == index) {
@@ -86,11 +84,11 @@ fn none_chosen(adapters: &[Adapter]) -> GpuError {
     }
 }
 
-/// Every adapter, hardware first, numbered.
+/// Lists every adapter, hardware first, numbered.
 fn all() -> Vec<Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
-    // No validation layers, even in debug builds: they cost time and need other packages.
+    // No validation layers, even in debug builds: they are slow and need other packages.
     descriptor.flags = wgpu::InstanceFlags::empty();
     let instance = wgpu::Instance::new(descriptor);
     let handles = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
@@ -98,7 +96,7 @@ fn all() -> Vec<Adapter> {
     adapters.sort_by_key(|adapter| adapter.info.kind);
     let best = adapters
         .iter()
-        .position(|adapter| adapter.unfit.is_none() && adapter.info.kind != Kind::Software);
+        .position(|adapter| adapter.unfit.is_none() && adapter.info.kind != AdapterKind::Software);
     for (index, adapter) in adapters.iter_mut().enumerate() {
         adapter.info.index = index;
         adapter.info.chosen = best == Some(index);
@@ -117,11 +115,11 @@ impl Adapter {
             api: format!("{:?}", about.backend),
             driver: format!("{} {}", about.driver, about.driver_info).trim().to_owned(),
             kind: match about.device_type {
-                wgpu::DeviceType::DiscreteGpu => Kind::Discrete,
-                wgpu::DeviceType::IntegratedGpu => Kind::Integrated,
-                wgpu::DeviceType::VirtualGpu => Kind::Virtual,
-                wgpu::DeviceType::Cpu => Kind::Software,
-                wgpu::DeviceType::Other => Kind::Other,
+                wgpu::DeviceType::DiscreteGpu => AdapterKind::Discrete,
+                wgpu::DeviceType::IntegratedGpu => AdapterKind::Integrated,
+                wgpu::DeviceType::VirtualGpu => AdapterKind::Virtual,
+                wgpu::DeviceType::Cpu => AdapterKind::Software,
+                wgpu::DeviceType::Other => AdapterKind::Other,
             },
             max_workgroup: limits
                 .max_compute_invocations_per_workgroup
@@ -150,21 +148,24 @@ impl Adapter {
         match (&self.unfit, self.info.kind, self.info.chosen) {
             (_, _, true) => None,
             (Some(reason), ..) => Some(reason.clone()),
-            (None, Kind::Software, _) => {
-                Some("software, slower than the cpu backend; name it with --gpu".to_owned())
+            (None, AdapterKind::Software, _) => {
+                Some("software, slower than the cpu backend; used only when named".to_owned())
             }
-            (None, ..) => Some("another one comes first; name it with --gpu".to_owned()),
+            (None, ..) => Some("another one comes first; used only when named".to_owned()),
         }
     }
 
-    /// What tells this device under this driver from all others.
+    /// Returns a string that identifies this device under this driver.
     pub(super) fn identity(&self) -> String {
         let info = &self.info;
         format!("{}|{}|{}|{}", info.name, info.vendor, info.api, info.driver)
     }
 
-    /// A new device; whatever goes wrong with it later is reported to `health`.
-    pub(super) fn device(&self, health: &Health) -> Result<(wgpu::Device, wgpu::Queue), Fault> {
+    /// Opens a device; its later failures are reported to `health`.
+    pub(super) fn device(
+        &self,
+        health: &Health,
+    ) -> Result<(wgpu::Device, wgpu::Queue), DeviceFault> {
         let limits = wgpu::Limits {
             max_compute_invocations_per_workgroup: self.info.max_workgroup,
             max_compute_workgroup_size_x: self.info.max_workgroup,
@@ -178,7 +179,7 @@ impl Adapter {
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(self.handle.request_device(&descriptor))
-            .map_err(|error| Fault::Lost(error.to_string()))?;
+            .map_err(|error| DeviceFault::Lost(error.to_string()))?;
         let uncaptured = health.clone();
         device.on_uncaptured_error(std::sync::Arc::new(move |error: wgpu::Error| {
             uncaptured.report(error.to_string());
@@ -191,7 +192,7 @@ impl Adapter {
     }
 }
 
-/// The PCI numbers of makers of GPUs, and those that Khronos gave out for the rest.
+/// Names the maker of a GPU by its PCI number, or by the one that Khronos assigned.
 fn vendor(id: u32) -> String {
     match id {
         0x1002 => "AMD".to_owned(),

@@ -1,32 +1,33 @@
-//! The shader and its parameters for hosts other than this one, such as a browser.
+//! The shader and its parameters for other hosts, such as a browser.
 
 use super::params::{Params, constants};
 use super::shader::Shape;
 use crate::plan::Plan;
 use std::ops::Range;
 
-/// One dispatch of `md5.wgsl`: core WGSL, entry point `search`, and what its buffers hold.
+/// One dispatch of `md5.wgsl`: core WGSL, entry point `search`, and the contents of its buffers.
 ///
-/// The list of what is found is binding 1, a storage buffer: the true count, a word that is not
-/// used, then for each candidate that passed the low 32 bits of its base, and its member.
+/// The results are in binding 1, a storage buffer: the true count, an unused word, then for each
+/// candidate that passed the low 32 bits of its base and its member.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// The shader.
     pub wgsl: String,
     /// Binding 0, uniform: little-endian words.
     pub params: Vec<u32>,
-    /// Binding 2, read-only storage: little-endian words; empty where the shader does not have it.
+    /// Binding 2, read-only storage: little-endian words; empty if the shader does not declare it.
     pub later: Vec<u32>,
     /// Workgroups to dispatch.
     pub workgroups: u32,
 }
 
 impl Kernel {
-    /// What searches `members` of `bases` of `plan` for candidates with `bits` zero bits, in
-    /// workgroups of `workgroup` invocations; the list has room for `capacity` candidates.
+    /// Returns the dispatch that searches `members` of `bases` of `plan` for candidates with `bits`
+    /// zero bits, in workgroups of `workgroup` invocations; the list has room for `capacity`
+    /// candidates.
     ///
-    /// `None` where there are no such members, more bases than 2^16 workgroups take, or where the
-    /// plan is larger than the shader's tables, which no layout makes.
+    /// `None` if there are no such members, if the bases take 2^16 workgroups or more, or if the plan
+    /// exceeds the shader's tables, which no layout's plan does.
     pub fn new(
         plan: &Plan,
         bases: Range<u64>,

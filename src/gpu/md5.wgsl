@@ -1,15 +1,15 @@
 // The kernel: filters candidates on the first digest word. The cpu's kernel, cpu/md5.rs, has the
 // same parts under the same names, in the same order.
 //
-// An invocation takes a base; the family is its inner loop. shader.rs makes core WGSL of this text
-// for the shape of a plan, and explains the lines that begin with # and the words that begin with
-// $: `#if` keeps lines that a shape needs, and `#steps` unrolls a macro over MD5's steps, so that
-// no array is indexed by a step and every Q has a name of its own.
+// An invocation takes a base; the family is its inner loop. shader.rs assembles core WGSL from this
+// text for the shape of a plan, and explains the lines that begin with # and the words that begin
+// with $: `#if` keeps lines that a shape needs, and `#steps` unrolls a macro over MD5's steps, so
+// that no array is indexed by a step and every Q has its own name.
 
-// A plan as the kernel wants it, and the slice of it that this dispatch searches. params.rs mirrors
-// it and a test compares the two.
+// A prepared plan, and the slice of it that this dispatch searches. params.rs mirrors this struct,
+// and a test compares the two.
 struct Params {
-    // Low part of the slice's first base, and how many bases there are.
+    // Low part of the slice's first base, and the number of bases.
     first: u32,
     bases: u32,
     // Members from..to of each base.
@@ -18,20 +18,20 @@ struct Params {
     mask: u32,
     // Candidates that the list holds.
     capacity: u32,
-    // Or'ed to a member in the list: tells the slices of one submission apart.
+    // Number of the slice, or'ed to each member in the list.
     tag: u32,
     // Number of later blocks.
     blocks: u32,
-    // What each step of the first block adds, as far as it is the same for all bases.
+    // Addend of each step of the first block, the same for all bases.
     constants: array<vec4<u32>, 16>,
-    // Right shift, left shift and mask of each word that the base's digits are in.
+    // Right shift, left shift and mask of each word that holds digits of the base.
     base_words: array<vec4<u32>, 3>,
-    // For a word family, one vector a member with the word in x; for a tunnel, three with constant +
-    // word for every step that uses a member's word.
+    // In a word family, one vector for each member with its word in x; in a tunnel, three with
+    // constant + word for every step that adds a word of the member.
     rows: array<vec4<u32>, 768>,
 }
 
-// What passed: the true count, and as many candidates as fit, each base (low part) and member.
+// Candidates that passed: the true count, and as many as fit, each base (low part) and member.
 struct Found {
     count: atomic<u32>,
     list: array<vec2<u32>>,
@@ -47,13 +47,13 @@ struct Found {
 // Q[-4], Q[-3], Q[-2], Q[-1].
 const INITIAL = vec4<u32>(0x67452301u, 0x10325476u, 0x98badcfeu, 0xefcdab89u);
 
-// A step that sees no member.
+// A step before the start.
 #macro base_step
     let sum$i = $q4 + $addend + $boolean;
     let q$i = $q1 + ((sum$i << $leftu) | (sum$i >> $rightu));
 #end
 
-// What a member step adds that is the same for all members of a base.
+// The part of a member step that is the same for all members of a base.
 #macro hoist
     let hoisted$i = $hoisted;
 #end
@@ -86,7 +86,7 @@ fn search(
     let addend$i = params.constants[$vector].$lane + bits$n;
 #end
 
-    // The steps that see no member: once for the base.
+    // The steps before the start: once for the base.
     let qa = INITIAL.x;
     let qd = INITIAL.y;
     let qc = INITIAL.z;
@@ -118,7 +118,7 @@ fn search(
 }
 
 #if more
-// The first digest word after all blocks, from what the first block's steps ended in.
+// Returns the first digest word after all blocks, from the state after the first block's steps.
 fn later_blocks(first_block: vec4<u32>) -> u32 {
     var state = INITIAL;
     var q = first_block;
@@ -140,13 +140,13 @@ fn later_blocks(first_block: vec4<u32>) -> u32 {
 }
 #end
 
-// The bits of a base word; the shader's form of BaseWord::value.
+// Spells the bits of a base word; the shader's form of BaseWord::value.
 fn spell(low: u32, word: vec4<u32>) -> u32 {
     let field = (low >> word.x) << word.y;
 #if text
     let pairs = ((field >> 8u) & 0xffu) | ((field << 16u) & 0x00ff0000u);
     let digits = ((pairs >> 4u) & 0x000f000fu) | ((pairs << 8u) & 0x0f000f00u);
-    // 1 in every byte whose digit is above 9: its character lies 39 further on.
+    // 1 in every byte whose digit is above 9: letters lie 39 further on than digits.
     let letters = ((digits + 0x06060606u) >> 4u) & 0x01010101u;
     let spelled = digits + 0x30303030u + letters * 39u;
 #else
@@ -157,7 +157,7 @@ fn spell(low: u32, word: vec4<u32>) -> u32 {
     return spelled & word.z;
 }
 
-// Counts a candidate, and appends it while there is room.
+// Counts a candidate, and appends it if there is room.
 fn record(low: u32, member: u32) {
     let at = atomicAdd(&found.count, 1u);
     if (at < params.capacity) {

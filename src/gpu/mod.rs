@@ -1,26 +1,28 @@
-//! The gpu backend: the search as one compute shader, `md5.wgsl`, on every GPU that wgpu reaches.
+//! The gpu backend: the search as one compute shader, `md5.wgsl`, on every GPU that wgpu supports.
 //!
-//! - `card` is the backend: one GPU;
+//! - `backend`: one GPU; `retirement` keeps a failing one out of use for a while;
 //! - `device` lists adapters and opens devices;
-//! - `shader` makes the text for the shape of a plan, `params` fills the shader's structs;
-//! - `engine` runs dispatches, two in flight, results mapped asynchronously;
+//! - `shader` assembles the text for the shape of a plan, `params` fills the shader's structs;
+//! - `engine`: the trait that runs dispatches; `wgpu_engine` implements it, two in flight, results
+//!   mapped asynchronously; `fault`: its failures;
 //! - `host` claims spans, cuts them into dispatches and accounts for every nonce;
-//! - `tune` sizes dispatches and workgroups by what they take, `cache` keeps that between runs;
+//! - `tune` sizes dispatches and workgroups by measured time, `cache` keeps that between runs;
+//! - `limits`: limits of the shader and the host;
 //! - `export` hands shader and parameters to other hosts, such as a browser;
-//! - `probe` measures what a device can do at best;
-//! - `known` computes known answers, against which each pipeline is checked every few minutes.
+//! - `probe` measures the best rate of a device;
+//! - `self_check` computes the known answers that each pipeline must give every few minutes.
 //!
-//! Nothing that a GPU says is believed: each candidate is filtered again on the processor, and what
-//! passes is judged by the md-5 crate. The backend knows plans; it does not know seeds.
+//! GPU results are never trusted unchecked: the processor filters each candidate again, and the md-5
+//! crate judges what passes. The backend knows plans; it does not know seeds.
 //!
-//! Without the cargo feature `gpu`, `absent` stands for all of it, and says so when asked.
+//! Without the cargo feature `gpu`, `absent` replaces all of it and fails with a clear error.
 
 #[cfg(not(feature = "gpu"))]
 mod absent;
 #[cfg(feature = "gpu")]
-mod cache;
+mod backend;
 #[cfg(feature = "gpu")]
-mod card;
+mod cache;
 #[cfg(feature = "gpu")]
 mod device;
 #[cfg(feature = "gpu")]
@@ -28,18 +30,26 @@ mod engine;
 #[cfg(feature = "gpu")]
 mod export;
 #[cfg(feature = "gpu")]
+mod fault;
+#[cfg(feature = "gpu")]
 mod host;
 #[cfg(feature = "gpu")]
-mod known;
+mod limits;
 #[cfg(feature = "gpu")]
 mod params;
 #[cfg(feature = "gpu")]
 mod probe;
 mod report;
 #[cfg(feature = "gpu")]
+mod retirement;
+#[cfg(feature = "gpu")]
+mod self_check;
+#[cfg(feature = "gpu")]
 mod shader;
 #[cfg(feature = "gpu")]
 mod tune;
+#[cfg(feature = "gpu")]
+mod wgpu_engine;
 mod workload;
 
 #[cfg(feature = "gpu")]
@@ -49,10 +59,10 @@ mod tests;
 #[cfg(not(feature = "gpu"))]
 pub use absent::{Gpu, adapters};
 #[cfg(feature = "gpu")]
-pub use card::Gpu;
+pub use backend::Gpu;
 #[cfg(feature = "gpu")]
 pub use device::adapters;
 #[cfg(feature = "gpu")]
 pub use export::Kernel;
-pub use report::{AdapterInfo, GpuError, Kind};
+pub use report::{AdapterInfo, AdapterKind, GpuError};
 pub use workload::{UnknownWorkload, Workload};

@@ -1,21 +1,15 @@
-//! The structs of `md5.wgsl` as they lie in memory, and how a plan fills them.
+//! The structs of `md5.wgsl` in memory, and how a plan fills them.
 
-use super::shader::tunnel_slots;
-use crate::plan::{Members, Plan};
+use super::limits::{MOST_BASE_WORDS, MOST_MEMBERS};
+use crate::plan::{Members, Plan, TUNNEL_SLOTS, tunnel_slots};
 use crate::steps::{K, filter_mask, word_of_step};
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
 
-/// Members of the largest family that the shader's table holds.
-pub(super) const MOST_MEMBERS: usize = 256;
+/// Vectors that a tunnel's member takes in the table.
+const TUNNEL_VECTORS: usize = TUNNEL_SLOTS.div_ceil(4);
 
-/// Vectors that a member of a tunnel takes in the table.
-const TUNNEL_VECTORS: usize = 3;
-
-/// Base words that the shader has room for.
-const MOST_BASE_WORDS: usize = 3;
-
-/// `Params` of `md5.wgsl`, where the fields are explained.
+/// `Params` of `md5.wgsl`, which explains the fields.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(super) struct Params {
@@ -32,18 +26,18 @@ pub(super) struct Params {
     pub(super) rows: [[[u32; 4]; TUNNEL_VECTORS]; MOST_MEMBERS],
 }
 
-/// The front of `Found` of `md5.wgsl`: the list begins behind it.
+/// Bytes of `Found` of `md5.wgsl` before its list.
 pub(super) const FOUND_HEADER: usize = 8;
 
-/// One element of the list: base (low part), and tag with member.
+/// Element of the list: base (low part), and tag with member.
 pub(super) type Entry = [u32; 2];
 
 /// Bits of an entry's second word that hold the member; the tag is above them.
 pub(super) const MEMBER_BITS: u32 = 16;
 
 impl Params {
-    /// The part of the params that all slices of `plan` share; `None` where a plan is larger than
-    /// the shader's tables, which no layout makes.
+    /// Returns the params that all slices of `plan` share; `None` if the plan exceeds the shader's
+    /// tables, which no layout's plan does.
     pub(super) fn of_plan(plan: &Plan) -> Option<Box<Self>> {
         let shifts_fit = plan.base_words.iter().all(|word| word.right < 32 && word.left < 32);
         let members_fit = (1..=MOST_MEMBERS as u32).contains(&plan.family());
@@ -75,7 +69,7 @@ impl Params {
         Some(params)
     }
 
-    /// The same for `count` bases from `first` with `members`, and a filter of `bits`.
+    /// Sets the slice: `count` bases from `first` with `members`, and a filter of `bits`.
     pub(super) fn slice(&mut self, first: u32, count: u32, members: &Range<u32>, bits: u32) {
         (self.first, self.bases) = (first, count);
         (self.from_member, self.to_member) = (members.start, members.end);
@@ -83,7 +77,7 @@ impl Params {
     }
 }
 
-/// What each step of a block adds.
+/// Returns the addend of each step of a block.
 pub(super) fn constants(block: &[u32; 16]) -> [u32; 64] {
     std::array::from_fn(|i| K[i].wrapping_add(block[word_of_step(i)]))
 }

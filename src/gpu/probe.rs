@@ -1,37 +1,37 @@
-//! What a device can do at best: MD5 steps in registers, with nothing to read, no filter, and two
-//! independent chains an invocation. The roofline that rates are held against.
+//! Measures the best rate of a device: MD5 steps in registers, without reads or a filter, in two
+//! independent chains per invocation. `bench` compares rates with it.
 //!
-//! wgpu tells neither clock nor number of multiprocessors, and how many integer instructions a
-//! cycle takes differs by maker; so it is measured, with the instructions that the kernel consists of.
+//! wgpu reports neither the clock nor the number of multiprocessors, and makers differ in integer
+//! instructions per cycle. So the rate is measured with the kernel's own instructions.
 
 use super::device::Adapter;
-use super::engine::{Fault, Health};
+use super::fault::{DeviceFault, Health};
 use super::shader;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// The steps of a tunnel's members.
+/// Steps of a tunnel's members.
 const STEPS: Range<usize> = 23..61;
 
-/// Invocations of a workgroup, and workgroups: more than the largest device holds at once.
+/// Invocations of a workgroup, and number of workgroups: more than any device runs at once.
 const WORKGROUP: u32 = 128;
 const WORKGROUPS: u32 = 8192;
 const INVOCATIONS: u32 = WORKGROUP * WORKGROUPS;
 
-/// Chains of an invocation.
+/// Independent chains of an invocation.
 const CHAINS: u32 = 2;
 
 /// Measurements, of which the fastest counts.
 const REPEATS: usize = 5;
 
-/// A device that takes longer for a few steps is not there any more.
+/// A device that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// MD5 steps a second of all of the device, by dispatches that take about `target`.
-pub(super) fn steps_a_second(adapter: &Adapter, target: Duration) -> Result<f64, Fault> {
+/// Measures the MD5 steps a second of the whole device, with dispatches of about `target`.
+pub(super) fn steps_a_second(adapter: &Adapter, target: Duration) -> Result<f64, DeviceFault> {
     let probe = Probe::open(adapter)?;
     let mut rounds = 1;
-    // The first one also wakes the device up.
+    // The first run also wakes the device up.
     probe.run(rounds)?;
     while probe.run(rounds)? < target / 2 && rounds < 1 << 24 {
         rounds *= 2;
@@ -56,7 +56,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn open(adapter: &Adapter) -> Result<Self, Fault> {
+    pub(super) fn open(adapter: &Adapter) -> Result<Self, DeviceFault> {
         let health = Health::default();
         let (device, queue) = adapter.device(&health)?;
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
@@ -102,8 +102,8 @@ impl Probe {
         })
     }
 
-    /// One dispatch of so many rounds of [`STEPS`]; how long it took.
-    pub(super) fn run(&self, rounds: u32) -> Result<Duration, Fault> {
+    /// Runs one dispatch of so many rounds of [`STEPS`] and returns the time it took.
+    pub(super) fn run(&self, rounds: u32) -> Result<Duration, DeviceFault> {
         self.queue.write_buffer(&self.rounds, 0, bytemuck::bytes_of(&[rounds; 4]));
         let mut encoder = self.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -117,12 +117,12 @@ impl Probe {
         let (submission_index, timeout) = (Some(submission), Some(PATIENCE));
         self.device
             .poll(wgpu::PollType::Wait { submission_index, timeout })
-            .map_err(|error| Fault::Lost(error.to_string()))?;
+            .map_err(|error| DeviceFault::Lost(error.to_string()))?;
         self.health.check()?;
         Ok(began.elapsed())
     }
 
-    /// What the first `count` invocations of the last dispatch came to.
+    /// Returns the results of the first `count` invocations of the last dispatch.
     #[cfg(test)]
     pub(super) fn sums(&self, count: usize) -> Vec<u32> {
         let size = 4 * count as u64;
@@ -140,7 +140,7 @@ impl Probe {
         bytemuck::pod_collect_to_vec(&readback.get_mapped_range(..).unwrap()[..])
     }
 
-    /// The same, by arithmetic.
+    /// Computes the result of an invocation on this processor.
     #[cfg(test)]
     pub(super) fn expected(invocation: u32, rounds: u32) -> u32 {
         let chain = |seed: u32| {
@@ -152,7 +152,7 @@ impl Probe {
     }
 }
 
-/// The steps of two chains side by side, in the components of vectors.
+/// Returns the shader: two chains side by side, in the components of vectors.
 fn wgsl() -> String {
     let step = "        let sum$i = $q4 + vec2<u32>($ku) + $boolean;
         let q$i = $q1 + ((sum$i << vec2<u32>($leftu)) | (sum$i >> vec2<u32>($rightu)));

@@ -1,12 +1,12 @@
-//! What is said of adapters, to people and to `devices --json`.
+//! Descriptions of adapters, and the errors of choosing one.
 
 use serde::Serialize;
 use std::fmt;
 
-/// What an adapter is made of, in the order in which they are preferred.
+/// Kind of an adapter, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum AdapterKind {
     /// A card with memory of its own.
     Discrete,
     /// A part of the processor.
@@ -19,7 +19,7 @@ pub enum Kind {
     Software,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for AdapterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Discrete => "discrete",
@@ -31,81 +31,78 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What is known of an adapter, for people and for `devices --json`.
+/// Description of an adapter, as `devices --json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AdapterInfo {
     /// Its number in the list.
     pub index: usize,
-    /// As the driver calls it.
+    /// Name that the driver gives it.
     pub name: String,
-    /// The maker, by name where known, else the PCI number.
+    /// Name of the maker, or its PCI number.
     pub vendor: String,
     /// Vulkan, Metal or Dx12.
     pub api: String,
-    /// Name and version.
+    /// Name and version of the driver.
     pub driver: String,
-    /// What it is made of.
-    pub kind: Kind,
+    /// Kind of adapter.
+    pub kind: AdapterKind,
     /// Invocations of the largest workgroup.
     pub max_workgroup: u32,
     /// Bytes of the largest uniform buffer.
     pub max_uniform_bytes: u64,
-    /// Whether an empty selection takes it.
+    /// True if an empty selection takes it.
     pub chosen: bool,
-    /// Why an empty selection does not take it.
+    /// Reason that an empty selection does not take it.
     pub why_not: Option<String>,
 }
 
-/// Why there is no GPU to search with.
+/// Error of selecting or opening a GPU.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GpuError {
-    /// The program has no gpu backend.
-    #[error(
-        "this seedrush was built without GPU support: build it with the cargo feature `gpu`, or \
-         use --backend cpu"
-    )]
+    /// The program was built without the gpu backend.
+    #[error("this seedrush was built without GPU support: build it with the cargo feature `gpu`")]
     NotBuilt,
-    /// Nothing at all was found.
+    /// No adapter was found.
     #[error(
-        "no GPU was found: {}; or use --backend cpu",
+        "no GPU was found: {}",
         if cfg!(target_os = "linux") {
             "install the Vulkan loader (Debian, Ubuntu: libvulkan1; Fedora: vulkan-loader) and the \
              Vulkan driver of the card (NVIDIA: the proprietary driver; AMD, Intel: \
-             mesa-vulkan-drivers), then look at `seedrush devices`"
+             mesa-vulkan-drivers)"
         } else {
-            "install the current driver of the card, then look at `seedrush devices`"
+            "install the current driver of the card"
         }
     )]
     None,
-    /// Software adapters only, and none was named.
+    /// All adapters are software, and none was named.
     #[error(
-        "the only GPU here, {0}, is software, and slower than --backend cpu; name it with --gpu to \
-         use it nevertheless, or install the driver of the card"
+        "the only GPU here, {0}, is software and slower than the cpu backend: it is used only when \
+         named; for a hardware GPU, install the driver of the card"
     )]
     OnlySoftware(String),
-    /// Adapters there are, but none can run the kernel.
+    /// No adapter can run the kernel.
     #[error("no GPU here can search: {0}")]
     Unfit(String),
-    /// A selector that fits nothing.
-    #[error("--gpu {selector}: no such GPU; there are: {there_are}")]
+    /// A selector matches no adapter.
+    #[error("no GPU matches {selector}; there are: {there_are}")]
     NoSuch {
-        /// As given.
+        /// The selector, quoted.
         selector: String,
-        /// Numbers and names.
+        /// Numbers and names of the adapters.
         there_are: String,
     },
     /// The device could not be opened or computes wrongly.
     #[error("{name}: {reason}")]
     Device {
-        /// Of the adapter.
+        /// Name of the adapter.
         name: String,
-        /// What failed.
+        /// Cause of the failure.
         reason: String,
     },
 }
 
 impl GpuError {
-    /// The reason alone, for those who go on without a GPU.
+    /// Returns the reason alone, for a search that goes on without a GPU.
     pub fn brief(&self) -> String {
         match self {
             Self::NotBuilt => "it was built without GPU support".to_owned(),

@@ -1,19 +1,19 @@
-//! Makes core WGSL of `md5.wgsl` for the shape of a plan.
+//! Assembles core WGSL from `md5.wgsl` for the shape of a plan.
 //!
 //! Lines of the file that begin with `#` are instructions, words that begin with `$` are filled in:
 //!
 //! | line | meaning |
 //! |---|---|
 //! | `#if NAME` .. `#else` .. `#end` | lines for shapes that have NAME: `tunnel`, `more`, `text` |
-//! | `#macro NAME` .. `#end` | lines to be repeated later |
+//! | `#macro NAME` .. `#end` | lines to repeat later |
 //! | `#steps NAME from..to` | the macro once for each of these MD5 steps |
 //! | `#base_words` .. `#end` | lines once for each base word |
 //! | `#addends` .. `#end` | lines once for each step that adds a base word |
 //!
-//! Why not `override` constants: naga would keep both sides of every branch on them, and whether a
-//! driver removes the dead ones could not be tested.
+//! `override` constants would not do: naga keeps both sides of a branch on them, and no test could
+//! see whether a driver removes the dead one.
 
-use crate::plan::{Members, Plan, TUNNEL_START, TUNNEL_WORDS};
+use crate::plan::{Plan, TUNNEL_START, row_slot};
 use crate::puzzle::Encoding;
 use crate::steps::{LAST_FILTER_STEP, rotation, word_of_step};
 use std::collections::HashMap;
@@ -21,15 +21,14 @@ use std::ops::Range;
 
 const SOURCE: &str = include_str!("md5.wgsl");
 
-/// All that shaders differ in.
+/// Everything in which shaders differ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     pub(super) start: usize,
-    pub(super) tunnel: bool,
     pub(super) text: bool,
-    /// Whether there are blocks behind the first.
+    /// True if there are blocks after the first.
     pub(super) more: bool,
-    /// Which words hold digits of the base.
+    /// Words that hold digits of the base.
     pub(super) base_words: Vec<usize>,
 }
 
@@ -37,45 +36,36 @@ impl Shape {
     pub(super) fn of(plan: &Plan) -> Self {
         Self {
             start: plan.start,
-            tunnel: matches!(plan.members, Members::Tunnel(_)),
             text: plan.encoding == Encoding::Text,
             more: !plan.later_blocks.is_empty(),
             base_words: plan.base_words.iter().map(|word| word.word).collect(),
         }
     }
 
-    /// The shader for workgroups of `workgroup` invocations.
+    /// Returns the shader for workgroups of `workgroup` invocations.
     pub(super) fn wgsl(&self, workgroup: u32) -> String {
         let mut assembler = Assembler { shape: self, macros: HashMap::new(), text: String::new() };
         assembler.lines(SOURCE.lines());
         assembler.text.replace("$workgroup", &workgroup.to_string())
     }
 
-    /// The last step of the first block that a candidate needs, plus one.
+    fn is_tunnel(&self) -> bool {
+        self.start == TUNNEL_START
+    }
+
+    /// Returns the end of the first block's steps that a candidate needs.
     fn end(&self) -> usize {
         if self.more { 64 } else { LAST_FILTER_STEP + 1 }
     }
 
-    /// Which slot of its row a member adds in step `i`: tunnel steps are numbered as they come.
+    /// Returns the slot of a member's row that step `i` adds.
     fn slot(&self, i: usize) -> Option<usize> {
-        let member_word = |i: usize| TUNNEL_WORDS.contains(&word_of_step(i));
-        match self.tunnel {
-            true => member_word(i).then(|| (self.start..i).filter(|&j| member_word(j)).count()),
-            false => (word_of_step(i) == self.start).then_some(0),
-        }
+        row_slot(self.start, 1, i)
     }
 
     fn is_base_word(&self, i: usize) -> bool {
         self.base_words.contains(&word_of_step(i))
     }
-}
-
-/// The steps of a tunnel's members that use one of their words, in order: the slots of a row.
-pub(super) fn tunnel_slots() -> impl Iterator<Item = (usize, usize)> {
-    (TUNNEL_START..64).filter_map(|i| {
-        let word = TUNNEL_WORDS.iter().position(|&word| word == word_of_step(i))?;
-        Some((i, word))
-    })
 }
 
 struct Assembler<'a> {
@@ -87,7 +77,7 @@ struct Assembler<'a> {
 impl<'a> Assembler<'a> {
     fn lines(&mut self, lines: impl Iterator<Item = &'a str>) {
         let mut lines = lines;
-        // Lines are dropped while the innermost `#if` is false; the file does not nest them.
+        // False inside an `#if` that does not hold; the file does not nest them.
         let mut keep = true;
         while let Some(line) = lines.next() {
             let mut words = line.strip_prefix('#').unwrap_or_default().split_whitespace();
@@ -102,7 +92,7 @@ impl<'a> Assembler<'a> {
                 (Some("base_words"), ..) => self.base_words(&block(&mut lines)),
                 (Some("addends"), ..) => self.addends(&block(&mut lines)),
                 (Some("steps"), Some(name), Some(range)) => self.steps(name, range),
-                // Comments are for readers of the file.
+                // The assembled text needs no comments.
                 _ if line.trim_start().starts_with("//") => {}
                 _ => self.text += &format!("{line}\n"),
             }
@@ -111,10 +101,10 @@ impl<'a> Assembler<'a> {
 
     fn has(&self, name: &str) -> bool {
         match name {
-            "tunnel" => self.shape.tunnel,
+            "tunnel" => self.shape.is_tunnel(),
             "text" => self.shape.text,
             "more" => self.shape.more,
-            _ => unreachable!("md5.wgsl knows no other condition than {name}"),
+            _ => unreachable!("md5.wgsl has no condition {name}"),
         }
     }
 
@@ -155,7 +145,7 @@ impl<'a> Assembler<'a> {
         bound(from)..bound(to)
     }
 
-    /// What step `i` adds for this base.
+    /// Returns the addend of step `i` for this base.
     fn addend(&self, i: usize) -> String {
         match self.shape.is_base_word(i) {
             true => format!("addend{i}"),
@@ -163,9 +153,9 @@ impl<'a> Assembler<'a> {
         }
     }
 
-    /// Whether the row of a member holds the constant of step `i` too.
+    /// Returns true if the row of a member includes the constant of step `i`.
     fn in_row(&self, i: usize) -> bool {
-        self.shape.tunnel && self.shape.slot(i).is_some()
+        self.shape.is_tunnel() && self.shape.slot(i).is_some()
     }
 
     fn hoisted(&self, i: usize) -> String {
@@ -191,12 +181,12 @@ impl<'a> Assembler<'a> {
     }
 }
 
-/// The lines up to `#end`.
+/// Takes the lines up to `#end`.
 fn block<'a>(lines: &mut impl Iterator<Item = &'a str>) -> String {
     lines.take_while(|line| *line != "#end").map(|line| format!("{line}\n")).collect()
 }
 
-/// `text` with `values`, then all that follows from the step's number.
+/// Fills `values` into `text`, then everything that follows from the step's number.
 pub(super) fn fill(text: &str, values: &[(&str, String)], i: usize) -> String {
     let filled =
         values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
@@ -211,7 +201,7 @@ pub(super) fn fill(text: &str, values: &[(&str, String)], i: usize) -> String {
         .replace("$i", &i.to_string())
 }
 
-/// The name of `Q[i - back]`.
+/// Returns the name of `Q[i - back]`.
 fn q(i: usize, back: usize) -> String {
     match i.checked_sub(back) {
         Some(earlier) => format!("q{earlier}"),
@@ -219,13 +209,13 @@ fn q(i: usize, back: usize) -> String {
     }
 }
 
-/// The component of a vector that holds element `n` of an array of words.
+/// Returns the component of a vector that holds element `n` of an array of words.
 fn lane(n: usize) -> &'static str {
     ["x", "y", "z", "w"][n % 4]
 }
 
-/// The boolean function of step `i`, in the form that needs the fewest instructions where there is
-/// no three-input one.
+/// Returns the boolean function of step `i`, in the form that needs the fewest instructions without
+/// a three-input one.
 fn boolean(i: usize) -> String {
     let (x, y, z) = (q(i, 1), q(i, 2), q(i, 3));
     match i / 16 {

@@ -1,80 +1,79 @@
-//! How large a dispatch should be, and which workgroups suit a device: measured on the search's own
-//! dispatches, so that no candidate is tested for nothing.
+//! Sizes of dispatches and workgroups, measured on the search's own dispatches so that no work is
+//! wasted.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-/// MD5 steps a second that no device reaches: some twenty times the fastest of 2026.
+/// MD5 steps a second that no device reaches: about twenty times the fastest of 2026.
 const MOST_RATE: f64 = 1e14;
 
-/// MD5 steps of a first dispatch on a device that nothing is known of: a blink on any.
+/// MD5 steps of the first dispatch on an unknown device: short on any.
 const FIRST_BUDGET: f64 = 1e7;
 
-/// And of any dispatch at least: a few bases.
+/// MD5 steps of the smallest dispatch: a few bases.
 const LEAST_BUDGET: f64 = 1e4;
 
-/// A budget changes by this factor at most from one dispatch to the next.
+/// Largest factor by which the budget changes from one dispatch to the next.
 const MOST_CHANGE: f64 = 4.0;
 
-/// Workgroup sizes that are tried; the first is used until then.
+/// Workgroup sizes to try; the first one is the default.
 const WORKGROUPS: [u32; 3] = [128, 64, 256];
 
-/// Dispatches that each size is tried with; the median counts.
+/// Dispatches for each size; the median counts.
 const TRIALS: usize = 3;
 
-/// A rate so much below the tuned one that something has changed: another size may be better now.
+/// Fraction of the tuned rate below which another size may be better now.
 const DRIFT: f64 = 0.7;
 
-/// Full dispatches between two looks at the drift.
+/// Full dispatches between two checks of the rate.
 const DRIFT_AFTER: u32 = 1000;
 
-/// Sizes dispatches: counts work in MD5 steps, because candidates of different plans cost
-/// differently.
+/// Sizes dispatches. Counts work in MD5 steps, because the cost of a candidate depends on its plan.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct DispatchSizer {
     target: Duration,
     budget: f64,
     last_end: Option<Instant>,
 }
 
-impl Pace {
-    /// Dispatches of about `target`.
+impl DispatchSizer {
+    /// Aims at dispatches that take `target`.
     pub(super) fn new(target: Duration) -> Self {
         Self { target, budget: FIRST_BUDGET, last_end: None }
     }
 
-    /// Begins with dispatches that fit a device of `rate` steps a second.
+    /// Raises the first budget to suit a device of `rate` steps a second.
     pub(super) fn expect(&mut self, rate: f64) {
-        // A quarter, in case that the device is busier today.
+        // A quarter of it, in case the device is busier now.
         self.budget = self.budget.max(rate * self.target.as_secs_f64() / MOST_CHANGE);
     }
 
-    /// Steps that the next dispatch should take.
+    /// Returns the MD5 steps of the next dispatch.
     pub(super) fn budget(&self) -> f64 {
         self.budget
     }
 
-    /// Takes note that something else ended now.
+    /// Records that another kind of dispatch ended now.
     pub(super) fn paused(&mut self, now: Instant) {
         self.last_end = Some(now);
     }
 
-    /// Takes note of a dispatch of `work` steps that ended now; its rate, where it was large enough
-    /// to tell.
+    /// Records that a dispatch of `work` steps ended now. Returns its rate if it was large enough to
+    /// measure.
     pub(super) fn ended(&mut self, work: f64, submitted: Instant, now: Instant) -> Option<f64> {
-        // With one dispatch behind the other, one begins when the one before it ends.
+        // A queued dispatch begins when the one before it ends.
         let began = self.last_end.map_or(submitted, |end| end.max(submitted));
         self.last_end = Some(now);
         let seconds = now.duration_since(began).as_secs_f64().max(1e-6);
         let target = self.target.as_secs_f64();
-        // Small dispatches show what a submission costs, not what work costs: they may only slow
-        // things down.
+        // A small dispatch measures the cost of a submission rather than of work: it may only lower
+        // the budget.
         let full = work >= self.budget / 2.0;
         if full || seconds > 2.0 * target {
             let change =
                 (target / seconds * work / self.budget).clamp(1.0 / MOST_CHANGE, MOST_CHANGE);
-            // Near the goal, half-way steps even out the noise.
+            // Near the target, half steps smooth the noise.
             let calm = (0.5..2.0).contains(&change);
             let change = if calm { change.sqrt() } else { change };
             self.budget = (self.budget * change).max(LEAST_BUDGET);
@@ -83,7 +82,7 @@ impl Pace {
     }
 }
 
-/// What was found out about one device and one shape of plan.
+/// Result of tuning for one device and one shape of plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Tuned {
     /// Invocations of a workgroup.
@@ -108,7 +107,7 @@ impl FromStr for Tuned {
             rate: rate.parse().map_err(|_| ())?,
         };
         let plausible = WORKGROUPS.contains(&tuned.workgroup) && tuned.rate.is_normal();
-        // What is beyond any device is a damaged file, and would be a dispatch without end.
+        // A rate beyond any device means a damaged file, and would cause an endless dispatch.
         if plausible && tuned.rate > 0.0 && tuned.rate < MOST_RATE { Ok(tuned) } else { Err(()) }
     }
 }
@@ -117,15 +116,15 @@ impl FromStr for Tuned {
 #[derive(Debug)]
 pub(super) struct Tuner {
     sizes: Vec<u32>,
-    /// Rates of the sizes tried so far.
+    /// Size and rate of each trial.
     trials: Vec<(u32, f64)>,
     tuned: Option<Tuned>,
-    /// Full dispatches since, and how fast they were.
+    /// Number of full dispatches since then, and the sum of their rates.
     since: (u32, f64),
 }
 
 impl Tuner {
-    /// For a device with workgroups of at most `most`; `tuned` if an earlier run knows.
+    /// Tunes a device with workgroups of at most `most`; `tuned` is the result of an earlier run.
     pub(super) fn new(most: u32, tuned: Option<Tuned>) -> Self {
         let fitting = |size: &u32| *size <= most;
         let mut sizes: Vec<u32> = WORKGROUPS.into_iter().filter(fitting).collect();
@@ -140,19 +139,19 @@ impl Tuner {
         }
     }
 
-    /// The size that the next dispatch should have.
+    /// Returns the workgroup size of the next dispatch.
     pub(super) fn workgroup(&self) -> u32 {
         let next = self.sizes.iter().find(|size| self.tried(**size) < TRIALS);
         self.tuned.map_or_else(|| *next.unwrap_or(&self.sizes[0]), |tuned| tuned.workgroup)
     }
 
-    /// Takes note of a full dispatch; the result, when this makes one.
+    /// Records the rate of a full dispatch. Returns the result when this completes it.
     pub(super) fn measured(&mut self, workgroup: u32, rate: f64) -> Option<Tuned> {
         if let Some(tuned) = self.tuned {
             self.watch(tuned, rate);
             return None;
         }
-        // A size that was just changed still has dispatches of the one before in flight.
+        // After a change of size, dispatches of the old size are still in flight.
         if self.tried(workgroup) < TRIALS {
             self.trials.push((workgroup, rate));
         }
@@ -176,7 +175,7 @@ impl Tuner {
         self.tuned
     }
 
-    /// What was found out so far.
+    /// Returns the result, if there is one.
     pub(super) fn tuned(&self) -> Option<Tuned> {
         self.tuned
     }
@@ -185,7 +184,7 @@ impl Tuner {
         self.trials.iter().filter(|trial| trial.0 == workgroup).count()
     }
 
-    /// Forgets the result when the rate has sunk for long.
+    /// Drops the result when the rate stays low.
     fn watch(&mut self, tuned: Tuned, rate: f64) {
         let (count, sum) = (self.since.0 + 1, self.since.1 + rate);
         self.since = (count, sum);
@@ -203,30 +202,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pace_finds_the_size_that_takes_the_target() {
+    fn the_sizer_finds_the_size_that_takes_the_target() {
         let target = Duration::from_millis(50);
         for rate in [1e8, 1e10, 7e12] {
-            let mut pace = Pace::new(target);
+            let mut sizer = DispatchSizer::new(target);
             let mut now = Instant::now();
             for _ in 0..20 {
-                let (work, submitted) = (pace.budget(), now);
+                let (work, submitted) = (sizer.budget(), now);
                 now += Duration::from_secs_f64(work / rate);
-                pace.ended(work, submitted, now);
+                sizer.ended(work, submitted, now);
             }
-            let seconds = pace.budget() / rate;
+            let seconds = sizer.budget() / rate;
             assert!((0.045..0.055).contains(&seconds), "{seconds} s at {rate}");
         }
     }
 
     #[test]
-    fn small_dispatches_do_not_speed_the_pace_up() {
-        let mut pace = Pace::new(Duration::from_millis(50));
+    fn small_dispatches_do_not_raise_the_budget() {
+        let mut sizer = DispatchSizer::new(Duration::from_millis(50));
         let now = Instant::now();
-        let before = pace.budget();
-        assert_eq!(pace.ended(before / 100.0, now, now + Duration::from_micros(10)), None);
-        assert_eq!(pace.budget(), before);
-        pace.ended(before / 100.0, now, now + Duration::from_secs(1));
-        assert!(pace.budget() < before);
+        let before = sizer.budget();
+        assert_eq!(sizer.ended(before / 100.0, now, now + Duration::from_micros(10)), None);
+        assert_eq!(sizer.budget(), before);
+        sizer.ended(before / 100.0, now, now + Duration::from_secs(1));
+        assert!(sizer.budget() < before);
     }
 
     #[test]
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lasting_drop_of_the_rate_tunes_again() {
+    fn a_lasting_drop_of_the_rate_starts_tuning_again() {
         let mut tuner = Tuner::new(256, Some(Tuned { workgroup: 64, rate: 100.0 }));
         assert_eq!(tuner.workgroup(), 64);
         (0..DRIFT_AFTER).for_each(|_| assert_eq!(tuner.measured(64, 90.0), None));

@@ -1,18 +1,18 @@
-//! How much of a GPU the search takes: how long others wait for it.
+//! Workloads: how long a dispatch may keep a GPU from other programs.
 
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How much of a GPU the search takes: how long others wait for it.
+/// Share of a GPU that the search takes: other programs wait for the length of a dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Workload {
-    /// 2 ms a dispatch: something else is important here.
+    /// 2 ms a dispatch: other programs are more important.
     Idle,
     /// 12 ms a dispatch: a desktop stays smooth.
     Desktop,
-    /// 50 ms a dispatch: a display is attached and nobody looks.
+    /// 50 ms a dispatch: a display is attached, and may stutter.
     Dedicated,
     /// 100 ms a dispatch: no display.
     Headless,
@@ -22,12 +22,12 @@ impl Workload {
     /// Every workload, the gentlest first.
     pub const ALL: [Workload; 4] = [Self::Idle, Self::Desktop, Self::Dedicated, Self::Headless];
 
-    /// `Desktop` where a display is attached, else `Headless`.
+    /// Returns `Desktop` if a display is attached, else `Headless`.
     pub fn of_this_machine() -> Self {
         if has_display() { Self::Desktop } else { Self::Headless }
     }
 
-    /// How long a dispatch should take.
+    /// Returns the time that a dispatch should take.
     pub fn dispatch(self) -> Duration {
         Duration::from_millis(match self {
             Self::Idle => 2,
@@ -68,7 +68,7 @@ fn has_display() -> bool {
         return true;
     }
     let session = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(|v| std::env::var_os(v).is_some());
-    // The kernel's list of connectors, for programs started outside of the desktop session.
+    // The kernel's list of connectors, for programs started outside a desktop session.
     let connected = |card: std::fs::DirEntry| {
         std::fs::read_to_string(card.path().join("status")).is_ok_and(|s| s.trim() == "connected")
     };

@@ -1,22 +1,22 @@
 //! The solutions of a search, kept small and in order.
 //!
 //! Of a seed in the space only its nonce is kept: seed and digest are computed when someone asks.
-//! With [`MAX_WANTED`](super::MAX_WANTED) solutions a search keeps [`MOST_BYTES`] at most, however
-//! often and by whomever they are sent.
+//! With [`MAX_WANTED`] solutions a search keeps [`MOST_BYTES`] at most, however often and by
+//! whomever they are sent.
 
-use super::md5_search::MAX_WANTED;
+use super::limits::MAX_WANTED;
 use crate::puzzle::MAX_SEED_CHARACTERS;
 
-/// Seeds that a search keeps of those that its space does not hold. Only clients of the classic
+/// Maximum number of seeds outside its space that a search keeps. Only clients of the classic
 /// protocol claim such seeds, most of them one in their life.
 pub const MAX_OUTSIDE: u32 = 128;
 
-/// Memory that the solutions of one search take at most: 2^10 nonces (a vector doubles), and the
+/// Maximum memory for the solutions of one search: 2^10 nonces (a vector doubles), and the
 /// longest seeds, `0x` included, with what the allocator adds.
 pub const MOST_BYTES: usize = (MAX_WANTED as usize).next_power_of_two() * size_of::<Inside>()
     + MAX_OUTSIDE as usize * (size_of::<Outside>() + MAX_SEED_CHARACTERS + 2 + ALLOCATION);
 
-/// What an allocation takes beyond its bytes, rounded up.
+/// Overhead of an allocation, rounded up.
 const ALLOCATION: usize = 32;
 
 const _: () = assert!(MOST_BYTES <= 64 * 1024);
@@ -35,7 +35,7 @@ struct Outside {
     client: u64,
 }
 
-/// A solution as it is kept.
+/// How a solution is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place<'a> {
     /// By its nonce.
@@ -46,7 +46,7 @@ pub(super) enum Place<'a> {
 
 /// The solutions so far, each once: those in the space in its order, then the others.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub struct Found {
     inside: Vec<Inside>,
     outside: Vec<Outside>,
     last_client: Option<u64>,
@@ -58,7 +58,7 @@ impl Found {
         (self.inside.len() + self.outside.len()) as u32
     }
 
-    /// Whether this solution is known, or there is no room for more of its kind.
+    /// Returns true if this solution is known, or there is no room for more of its kind.
     pub(super) fn holds(&self, place: Place<'_>) -> bool {
         match place {
             Place::Nonce(nonce) => self.inside.binary_search_by_key(&nonce, |i| i.nonce).is_ok(),
@@ -69,7 +69,7 @@ impl Found {
         }
     }
 
-    /// Keeps a solution that it does not hold.
+    /// Keeps a solution that is not known yet.
     pub(super) fn insert(&mut self, place: Place<'_>, client: u64) {
         match place {
             Place::Nonce(nonce) => {
@@ -86,7 +86,7 @@ impl Found {
         self.last_client = Some(client);
     }
 
-    /// From solution `offset` on, in order, with who claimed them first.
+    /// Returns the solutions from number `offset` on, each with the client that claimed it first.
     pub(super) fn iter_from(&self, offset: usize) -> impl Iterator<Item = (Place<'_>, u64)> {
         let inside = self.inside.get(offset..).unwrap_or_default();
         let offset = offset.saturating_sub(self.inside.len());
@@ -95,17 +95,17 @@ impl Found {
         inside.chain(outside.iter().map(|o| (Place::Seed(&o.seed), o.client)))
     }
 
-    /// The largest nonce, unless there are seeds without one.
+    /// Returns the largest nonce, unless there are seeds without one.
     pub(super) fn last_nonce(&self) -> Option<u128> {
         self.inside.last().filter(|_| self.outside.is_empty()).map(|last| last.nonce)
     }
 
-    /// Who claimed the newest one.
+    /// Returns the client that claimed the newest solution.
     pub(super) fn last_client(&self) -> Option<u64> {
         self.last_client
     }
 
-    /// Memory behind it.
+    /// Returns the memory behind it.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let seeds = self.outside.iter().map(|outside| outside.seed.len() + ALLOCATION);
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn solutions_are_in_order_and_each_is_there_once() {
+    fn solutions_are_sorted_and_unique() {
         let mut found = Found::default();
         for (nonce, client) in [(9, 1), (3, 2), (5, 3), (3, 4)] {
             found.insert(Place::Nonce(nonce), client);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_search_takes_less_than_64_kilobytes() {
+    fn a_full_search_stays_below_64_kilobytes() {
         let mut found = Found::default();
         for n in 0..MAX_WANTED - MAX_OUTSIDE {
             found.insert(Place::Nonce(u128::from(n) << 90), 1);

@@ -1,18 +1,18 @@
-//! A puzzle search: units are the nonces of a seed space, finished at the K-th verified solution.
+//! A puzzle search: units are the nonces of a seed space; it finishes at the K-th verified solution.
 
 use super::found::{Found, Place};
-use super::{Fault, JobError, JobResult, SHARES_PER_LEASE, SHORTEST_PROVABLE};
-use crate::puzzle::{Digest, Encoding, Puzzle};
+use super::kind::{Checked, Claim, JobError, Kind, OutcomeError, Solution};
+use super::limits::{
+    MAX_HITS, MAX_SHARES, MAX_WANTED, MOST_RECOMPUTED, SHARES_PER_LEASE, SHORTEST_PROVABLE,
+};
+use super::sample::{Sample, zero_bits};
+use crate::puzzle::{Encoding, Puzzle};
 use crate::seeds::{Layout, SeedSpace};
 use crate::span::{Span, SpanSet};
 use std::fmt;
 use std::sync::Arc;
 
-/// Most solutions that one search may want: a server keeps them, 64 KB for a job at most (see
-/// `found`), whatever strangers send. `mine` has no such limit.
-pub const MAX_WANTED: u32 = 1_000;
-
-/// A puzzle, the order in which its seeds are tried, and how many solutions are wanted.
+/// A puzzle, the order in which its seeds are tried, and the number of solutions wanted.
 #[derive(Clone, Debug)]
 pub struct Md5Search {
     space: Arc<SeedSpace>,
@@ -22,7 +22,7 @@ pub struct Md5Search {
 }
 
 impl Md5Search {
-    /// A search for the `wanted` first solutions of `puzzle` in the order of `layout`.
+    /// Describes a search for the `wanted` first solutions of `puzzle` in the order of `layout`.
     ///
     /// # Errors
     /// The layout does not fit the string, or `wanted` is not in 1..=[`MAX_WANTED`].
@@ -35,17 +35,17 @@ impl Md5Search {
         Ok(Self { space: Arc::new(space), wanted, blocks })
     }
 
-    /// The seeds.
+    /// Returns the seeds.
     pub fn space(&self) -> &Arc<SeedSpace> {
         &self.space
     }
 
-    /// The puzzle.
+    /// Returns the puzzle.
     pub fn puzzle(&self) -> &Puzzle {
         self.space.puzzle()
     }
 
-    /// Solutions wanted.
+    /// Returns the number of solutions wanted.
     pub fn wanted(&self) -> u32 {
         self.wanted
     }
@@ -54,51 +54,28 @@ impl Md5Search {
         self.puzzle().difficulty().bits()
     }
 
-    pub(super) fn blocks(&self) -> u64 {
-        self.blocks
-    }
-
-    pub(super) fn share_bits(&self, len: u128, shares: u32) -> Option<u32> {
-        if len < SHORTEST_PROVABLE || self.target() == 0 {
-            return None;
-        }
-        let per_share = len / u128::from(shares);
-        Some(per_share.checked_ilog2().unwrap_or(0).clamp(1, self.target()))
-    }
-
-    /// As many nonces as are expected to hold so many solutions that these are shares enough. Where
-    /// everything is a solution there are no shares.
-    pub(super) fn longest_lease(&self) -> u128 {
-        if self.target() == 0 {
-            return SHORTEST_PROVABLE - 1;
-        }
-        let most = u128::from(u64::MAX);
-        let shares = u128::from(2 * SHARES_PER_LEASE);
-        1u128.checked_shl(self.target()).map_or(most, |work| work.saturating_mul(shares).min(most))
-    }
-
-    /// The solutions in `span`, found by the judge: slow, but short.
-    pub(super) fn search_again(&self, span: Span) -> Vec<u128> {
+    /// Returns the solutions in `span`, found by the judge: slow, so only for short spans.
+    fn search_again(&self, span: Span) -> Vec<u128> {
         let solves = |&nonce: &u128| zero_bits(&self.space, nonce) >= Some(self.target());
         (span.start()..span.end()).filter(solves).collect()
     }
 
     /// Returns the shares in `counted`, ascending, and those of them that are solutions. All must be
     /// in `reported`; what does not count is not hashed.
-    pub(super) fn check_shares(
+    fn check_shares(
         &self,
         reported: Span,
         counted: Span,
         share_bits: u32,
         shares: &[u128],
-    ) -> Result<(Vec<u128>, Vec<u128>), Fault> {
+    ) -> Result<(Vec<u128>, Vec<u128>), OutcomeError> {
         let mut shares = shares.to_vec();
         shares.sort_unstable();
         if let Some(pair) = shares.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Fault::FalseShare(pair[0]));
+            return Err(OutcomeError::FalseShare(pair[0]));
         }
         if let Some(&outside) = shares.iter().find(|&&nonce| !reported.contains(nonce)) {
-            return Err(Fault::FalseShare(outside));
+            return Err(OutcomeError::FalseShare(outside));
         }
         shares.retain(|&nonce| counted.contains(nonce));
         let mut solutions = Vec::new();
@@ -106,38 +83,17 @@ impl Md5Search {
             match zero_bits(&self.space, nonce) {
                 Some(bits) if bits >= self.target() => solutions.push(nonce),
                 Some(bits) if bits >= share_bits => {}
-                _ => return Err(Fault::FalseShare(nonce)),
+                _ => return Err(OutcomeError::FalseShare(nonce)),
             }
         }
         Ok((shares, solutions))
-    }
-
-    pub(super) fn claim_nonce(&self, found: &mut Found, nonce: u128, client: u64) -> Claim {
-        let place = Place::Nonce(nonce);
-        if self.is_known(found, place) {
-            return Claim::Known;
-        }
-        match self.space.seed(nonce) {
-            Some(seed) => self.keep(found, place, &seed, client),
-            None => Claim::False,
-        }
-    }
-
-    /// As [`Md5Search::claim_nonce`], for a seed as it is written.
-    pub(super) fn claim_seed(&self, found: &mut Found, seed: &str, client: u64) -> Claim {
-        let Ok(seed) = self.puzzle().written_seed(seed) else { return Claim::False };
-        let place = self.space.nonce(&seed).map_or(Place::Seed(&seed), Place::Nonce);
-        if self.is_known(found, place) {
-            return Claim::Known;
-        }
-        self.keep(found, place, &seed, client)
     }
 
     fn is_known(&self, found: &Found, place: Place<'_>) -> bool {
         found.len() >= self.wanted || found.holds(place)
     }
 
-    /// Judges a solution that is not known, and keeps it if it is one.
+    /// Judges a claim that is not known, and keeps it if it is a solution.
     fn keep(&self, found: &mut Found, place: Place<'_>, seed: &str, client: u64) -> Claim {
         match self.solution(place, seed.to_owned(), client) {
             Some(solution) if solution.digest.zero_bits() >= self.target() => {
@@ -159,38 +115,159 @@ impl Md5Search {
         Some(Solution { seed, nonce, digest, client })
     }
 
-    /// The seed of what was kept.
+    /// Spells the seed of a solution that was kept.
     fn seed(&self, place: Place<'_>) -> Option<String> {
         match place {
             Place::Nonce(nonce) => self.space.seed(nonce),
             Place::Seed(seed) => Some(seed.to_owned()),
         }
     }
+}
 
-    /// Seeds from the `offset`th solution on, each spelled when it is taken.
-    pub(super) fn seeds(&self, found: &Found, offset: usize) -> impl Iterator<Item = String> {
-        found.iter_from(offset).filter_map(|(place, _)| self.seed(place))
+impl Kind for Md5Search {
+    type Outcome = SearchOutcome;
+    type State = Found;
+    type Result = SearchResult;
+
+    fn whole(&self) -> Span {
+        self.space.whole()
     }
 
-    /// Solutions from the `offset`th on, each hashed when it is taken.
-    pub(super) fn solutions(&self, found: &Found, offset: usize) -> impl Iterator<Item = Solution> {
-        let kept = found.iter_from(offset);
-        kept.filter_map(|(place, client)| self.solution(place, self.seed(place)?, client))
+    fn expected_work(&self) -> f64 {
+        self.puzzle().difficulty().expected_work()
     }
 
-    pub(super) fn result(&self, found: &Found, done: &SpanSet) -> JobResult {
-        let below = |nonce| done.covers(Span::new(self.space.whole().start(), nonce));
-        JobResult::Md5Search {
+    fn chance(&self, done: u128) -> Option<f64> {
+        Some(self.puzzle().difficulty().chance(done as f64))
+    }
+
+    /// Names the first `most` digits of the string only.
+    fn title(&self, most: usize) -> String {
+        let string = self.puzzle().string();
+        let front = string.get(..most).unwrap_or(string);
+        format!("md5 {} {front}", self.puzzle().difficulty())
+    }
+
+    fn unit_cost(&self) -> u64 {
+        self.blocks
+    }
+
+    /// Returns as many nonces as are expected to hold so many solutions that these are shares
+    /// enough. Where everything is a solution there are no shares.
+    fn longest_lease(&self) -> u128 {
+        if self.target() == 0 {
+            return SHORTEST_PROVABLE - 1;
+        }
+        let most = u128::from(u64::MAX);
+        let shares = u128::from(2 * SHARES_PER_LEASE);
+        1u128.checked_shl(self.target()).map_or(most, |work| work.saturating_mul(shares).min(most))
+    }
+
+    fn longest_unshared(&self) -> u128 {
+        (MOST_RECOMPUTED / u128::from(self.blocks)).max(1)
+    }
+
+    fn outcome_divides(&self) -> bool {
+        true
+    }
+
+    fn share_bits(&self, len: u128, shares: u32) -> Option<u32> {
+        if len < SHORTEST_PROVABLE || self.target() == 0 {
+            return None;
+        }
+        let per_share = len / u128::from(shares);
+        Some(per_share.checked_ilog2().unwrap_or(0).clamp(1, self.target()))
+    }
+
+    fn sample(&self, span: Span, share_bits: u32) -> Option<Sample> {
+        Some(Sample::new(&self.space, span, share_bits))
+    }
+
+    fn is_within_limits(outcome: &SearchOutcome) -> bool {
+        outcome.hits.len() <= MAX_HITS && outcome.shares.len() <= MAX_SHARES
+    }
+
+    fn hits(outcome: &SearchOutcome) -> &[u128] {
+        &outcome.hits
+    }
+
+    fn check(
+        &self,
+        reported: Span,
+        counted: Span,
+        share_bits: Option<u32>,
+        outcome: &SearchOutcome,
+    ) -> Result<Checked, OutcomeError> {
+        let Some(bits) = share_bits else {
+            return Ok(Checked::Proved { solutions: self.search_again(counted) });
+        };
+        let (shares, solutions) = self.check_shares(reported, counted, bits, &outcome.shares)?;
+        Ok(Checked::Shares { shares, solutions })
+    }
+
+    fn is_finished(&self, found: &Found, done: &SpanSet) -> bool {
+        found.len() >= self.wanted || done.len() == self.whole().len()
+    }
+
+    fn result(&self, found: &Found, done: &SpanSet) -> SearchResult {
+        let below = |nonce| done.covers(Span::new(self.whole().start(), nonce));
+        SearchResult {
             solutions: self.solutions(found, 0).collect(),
             smallest: found.last_nonce().is_some_and(below),
         }
     }
 
-    /// As it is displayed, made of the first `most` digits of the string only.
-    pub(super) fn title(&self, most: usize) -> String {
-        let string = self.puzzle().string();
-        let front = string.get(..most).unwrap_or(string);
-        format!("md5 {} {front}", self.puzzle().difficulty())
+    fn has_solutions(&self) -> bool {
+        true
+    }
+
+    fn still_wanted(&self, found: &Found) -> u32 {
+        self.wanted.saturating_sub(found.len())
+    }
+
+    fn claim(&self, found: &mut Found, nonce: u128, client: u64) -> Claim {
+        let place = Place::Nonce(nonce);
+        if self.is_known(found, place) {
+            return Claim::Known;
+        }
+        match self.space.seed(nonce) {
+            Some(seed) => self.keep(found, place, &seed, client),
+            None => Claim::False,
+        }
+    }
+
+    fn claim_seed(&self, found: &mut Found, seed: &str, client: u64) -> Claim {
+        let Ok(seed) = self.puzzle().written_seed(seed) else { return Claim::False };
+        let place = self.space.nonce(&seed).map_or(Place::Seed(&seed), Place::Nonce);
+        if self.is_known(found, place) {
+            return Claim::Known;
+        }
+        self.keep(found, place, &seed, client)
+    }
+
+    fn solution_count(&self, found: &Found) -> u32 {
+        found.len()
+    }
+
+    fn solutions<'a>(
+        &'a self,
+        found: &'a Found,
+        offset: usize,
+    ) -> Box<dyn Iterator<Item = Solution> + 'a> {
+        let kept = found.iter_from(offset);
+        Box::new(kept.filter_map(|(place, client)| self.solution(place, self.seed(place)?, client)))
+    }
+
+    fn seeds<'a>(
+        &'a self,
+        found: &'a Found,
+        offset: usize,
+    ) -> Box<dyn Iterator<Item = String> + 'a> {
+        Box::new(found.iter_from(offset).filter_map(|(place, _)| self.seed(place)))
+    }
+
+    fn last_finder(&self, found: &Found) -> Option<u64> {
+        found.last_client()
     }
 }
 
@@ -200,7 +277,7 @@ impl fmt::Display for Md5Search {
     }
 }
 
-/// Blocks of MD5 that the first candidate takes, and so do nearly all others.
+/// Returns the number of MD5 blocks of the first candidate; nearly all others have as many.
 fn blocks(space: &SeedSpace) -> u64 {
     let digits = space.seed(0).map_or(0, |seed| seed.len()) + space.puzzle().string().len();
     let bytes = match space.puzzle().encoding() {
@@ -211,81 +288,41 @@ fn blocks(space: &SeedSpace) -> u64 {
     (bytes as u64 + 9).div_ceil(64)
 }
 
-/// Zero bits of the digest of `nonce`; `None` outside the room.
-fn zero_bits(space: &SeedSpace, nonce: u128) -> Option<u32> {
-    let seed = space.seed(nonce)?;
-    space.puzzle().digest(&seed).ok().map(Digest::zero_bits)
+/// Findings of a client in a span.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchOutcome {
+    /// Nonces of solutions, wherever in the job they lie, each sent as soon as it is found.
+    pub hits: Vec<u128>,
+    /// Nonces of the span with at least the lease's share bits, solutions included.
+    pub shares: Vec<u128>,
 }
 
-/// A small part of a search that can be searched again to see whether its shares were reported.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    space: Arc<SeedSpace>,
-    span: Span,
-    share_bits: u32,
-}
-
-impl Sample {
-    pub(super) fn new(space: &Arc<SeedSpace>, span: Span, share_bits: u32) -> Self {
-        Self { space: Arc::clone(space), span, share_bits }
-    }
-
-    /// The seeds.
-    pub fn space(&self) -> &Arc<SeedSpace> {
-        &self.space
-    }
-
-    /// What is searched, from the front.
-    pub fn span(&self) -> Span {
-        self.span
-    }
-
-    /// Zero bits of a share.
-    pub fn share_bits(&self) -> u32 {
-        self.share_bits
-    }
-
-    /// Whether the judge takes this nonce of the sample for a share.
-    pub fn is_share(&self, nonce: u128) -> bool {
-        self.span.contains(nonce) && zero_bits(&self.space, nonce) >= Some(self.share_bits)
-    }
-
-    /// The first share, found by the judge: slow, but short.
-    pub fn first_share(&self) -> Option<u128> {
-        (self.span.start()..self.span.end()).find(|&nonce| self.is_share(nonce))
-    }
-}
-
-/// A verified seed and who found it.
+/// Result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Solution {
-    /// As it is written in front of the string.
-    pub seed: String,
-    /// Its place in the seed space; `None` where a client outside the leases found a seed that
-    /// the space does not hold.
-    pub nonce: Option<u128>,
-    /// Its digest.
-    pub digest: Digest,
-    /// Number of the client that claimed it first.
-    pub client: u64,
+pub struct SearchResult {
+    /// Verified seeds, the one with the smallest nonce first.
+    pub solutions: Vec<Solution>,
+    /// True if every nonce below the last of them was searched, so that there is certainly no
+    /// smaller seed in the order of the space. `counting` promises the smallest only then.
+    pub smallest: bool,
 }
 
-/// The judge's word on the claim of a solution.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// It is a solution, and the first report of it.
-    New(Solution),
-    /// It is a solution that is known, or one more than was wanted.
-    Known,
-    /// It is none.
-    False,
+impl fmt::Display for SearchResult {
+    /// Writes the seeds, with blanks between.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, solution) in self.solutions.iter().enumerate() {
+            let blank = if n == 0 { "" } else { " " };
+            write!(f, "{blank}{}", solution.seed)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
     use super::*;
-    use crate::jobs::{Job, JobSpec};
+    use crate::jobs::samples;
+    use crate::jobs::{Job, JobResult, JobSpec};
     use std::cell::Cell;
 
     thread_local! {
@@ -300,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_not_hashed_again() {
+    fn known_claims_are_not_hashed_again() {
         let mut job = Job::new(samples::search(0, 3));
         let claims = |job: &mut Job| {
             let claims = [job.claim(5, 1), job.claim_seed("5", 2), job.claim_seed("0x5", 3)];
@@ -326,7 +363,38 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_short_whatever_the_string() {
+    fn two_solutions_are_the_smallest_once_all_below_the_second_is_searched() {
+        let spec = samples::search(8, 2);
+        let JobSpec::Md5Search(search) = &spec else { panic!("a search") };
+        let found = search.search_again(Span::new(0, 1 << 12));
+        let [first, second, third] = found[..3] else { panic!("{found:?}") };
+        let result = |claims: &[u128], done: &[Span]| {
+            let mut job = Job::new(spec.clone());
+            for &nonce in claims {
+                assert!(matches!(job.claim(nonce, 1), Claim::New(_)));
+            }
+            let mut set = SpanSet::new();
+            for &span in done {
+                set.insert(span);
+            }
+            assert!(job.is_finished(&set));
+            let JobResult::Md5Search(result) = job.result(&set) else { panic!("a sum") };
+            let nonces = result.solutions.iter().map(|solution| solution.nonce.unwrap());
+            (nonces.collect::<Vec<_>>(), result.smallest)
+        };
+        let below = |end| [Span::new(0, end)];
+        for claims in [[first, second], [second, first]] {
+            assert_eq!(result(&claims, &below(second)), (vec![first, second], true));
+            assert_eq!(result(&claims, &below(second - 1)), (vec![first, second], false));
+            let gap = [Span::new(0, first), Span::new(first + 1, second)];
+            assert_eq!(result(&claims, &gap), (vec![first, second], false));
+        }
+        // Every nonce below the third is known, so the second would have been found.
+        assert_eq!(result(&[third, first], &below(second)), (vec![first, third], false));
+    }
+
+    #[test]
+    fn titles_of_long_strings_are_short() {
         let puzzle = samples::puzzle_of("ab".repeat(5_000), 128);
         let search = Md5Search::new(&puzzle, Layout::Counting, 1).unwrap();
         let spec = JobSpec::Md5Search(search);

@@ -1,17 +1,14 @@
-//! The sum of n^2 over a range of numbers: a job whose outcome says nothing but a number.
+//! The sum of n^2 over a range of numbers: a job whose outcome is a number.
 //!
-//! It exists to keep the coordinator honest about what it knows of jobs. Clients add up unit by
-//! unit; only the server uses the closed form, and only to check them.
+//! It keeps the coordinator free of assumptions about jobs. Clients add up unit by unit; only the
+//! server uses the closed form, and only to check them.
 
-use super::JobError;
-use crate::span::Span;
+use super::kind::{Checked, JobError, Kind, OutcomeError};
+use crate::span::{Span, SpanSet};
 use num_bigint::BigUint;
 use std::fmt;
 
-/// The largest number that may be squared.
-const LAST: u128 = 1 << 64;
-
-/// The range of numbers, both ends included.
+/// A range of numbers to square and add up, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SumOfSquares {
     first: u128,
@@ -19,43 +16,77 @@ pub struct SumOfSquares {
 }
 
 impl SumOfSquares {
-    /// The sum over `first..=last`.
+    /// The largest number that may be squared.
+    pub const LAST: u128 = 1 << 64;
+
+    /// Describes the sum over `first..=last`.
     ///
     /// # Errors
     /// The range is reversed or goes beyond 2^64.
     pub fn new(first: u128, last: u128) -> Result<Self, JobError> {
-        if first > last || last > LAST {
+        if first > last || last > Self::LAST {
             return Err(JobError::Range { first, last });
         }
         Ok(Self { first, last })
     }
 
-    /// First number.
+    /// Returns the first number.
     pub fn first(self) -> u128 {
         self.first
     }
 
-    /// Last number.
+    /// Returns the last number.
     pub fn last(self) -> u128 {
         self.last
     }
 
-    /// The numbers as units.
-    pub fn whole(self) -> Span {
-        Span::new(self.first, self.last + 1)
-    }
-
-    /// The client's part: adds up the squares of `span` one by one. Numbers beyond 2^64 are left
-    /// out, as no job holds them.
+    /// Adds up the squares of `span` one by one, as clients do. Numbers beyond 2^64 are left out, as
+    /// no job holds them.
     pub fn add_up(span: Span) -> BigUint {
-        let span = span.intersect(Span::new(0, LAST + 1));
+        let span = span.intersect(Span::new(0, Self::LAST + 1));
         let (small, large) = span.split_at((1u128 << 32).saturating_sub(span.start()));
         add_up_small(small) + add_up_large(large)
     }
 
-    /// The server's part: what the sum over `span` must be.
-    pub(super) fn closed_form(self, span: Span) -> BigUint {
+    /// Returns the sum over `span` at once, for the server's check.
+    fn closed_form(self, span: Span) -> BigUint {
         sum_below(span.end()) - sum_below(span.start())
+    }
+}
+
+impl Kind for SumOfSquares {
+    type Outcome = BigUint;
+    type State = BigUint;
+    type Result = BigUint;
+
+    fn whole(&self) -> Span {
+        Span::new(self.first, self.last + 1)
+    }
+
+    fn is_within_limits(sum: &BigUint) -> bool {
+        // A sum over 2^64 squares has at most 191 bits.
+        sum.bits() <= 256
+    }
+
+    fn check(
+        &self,
+        reported: Span,
+        _counted: Span,
+        _share_bits: Option<u32>,
+        sum: &BigUint,
+    ) -> Result<Checked, OutcomeError> {
+        if *sum != self.closed_form(reported) {
+            return Err(OutcomeError::WrongSum);
+        }
+        Ok(Checked::Proved { solutions: Vec::new() })
+    }
+
+    fn fold(&self, total: &mut BigUint, sum: &BigUint) {
+        *total += sum;
+    }
+
+    fn result(&self, total: &BigUint, _done: &SpanSet) -> BigUint {
+        total.clone()
     }
 }
 
@@ -65,7 +96,7 @@ impl fmt::Display for SumOfSquares {
     }
 }
 
-/// Numbers below 2^32: their squares fit a word, and 2^32 of these sums fit two.
+/// Adds up numbers below 2^32: a square fits a word, and 2^32 of them add up to two words.
 fn add_up_small(span: Span) -> BigUint {
     let mut total = 0u128;
     for n in span.start()..span.end() {
@@ -75,7 +106,7 @@ fn add_up_small(span: Span) -> BigUint {
     BigUint::from(total)
 }
 
-/// Numbers up to 2^64: their squares fill two words, so carries are counted in a third.
+/// Adds up numbers to 2^64: a square fills two words, so a third counts the carries.
 fn add_up_large(span: Span) -> BigUint {
     let (mut total, mut carries) = (0u128, 0u64);
     let mut add = |square: u128, carry: u64| {
@@ -83,16 +114,16 @@ fn add_up_large(span: Span) -> BigUint {
         total = sum;
         carries += u64::from(overflow) + carry;
     };
-    for n in span.start()..span.end().min(LAST) {
+    for n in span.start()..span.end().min(SumOfSquares::LAST) {
         add(n * n, 0);
     }
-    if span.contains(LAST) {
+    if span.contains(SumOfSquares::LAST) {
         add(0, 1);
     }
     (BigUint::from(carries) << 128u32) + BigUint::from(total)
 }
 
-/// 0^2 + .. + (end-1)^2 = (end-1) end (2 end - 1) / 6.
+/// Returns 0^2 + .. + (end-1)^2 = (end-1) end (2 end - 1) / 6.
 fn sum_below(end: u128) -> BigUint {
     let Some(n) = end.checked_sub(1).map(BigUint::from) else { return BigUint::ZERO };
     &n * (&n + 1u32) * (&n * 2u32 + 1u32) / 6u32
@@ -104,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_issue_s_example() {
+    fn sums_up_to_a_million() {
         let job = SumOfSquares::new(1, 1_000_000).unwrap();
         let expected = BigUint::from(333_333_833_333_500_000u64);
         assert_eq!(SumOfSquares::add_up(job.whole()), expected);
@@ -112,20 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_forward_and_end_at_two_to_the_64() {
+    fn a_range_ascends_to_at_most_two_to_the_64() {
         assert!(SumOfSquares::new(2, 1).is_err());
-        assert!(SumOfSquares::new(0, LAST + 1).is_err());
-        assert!(SumOfSquares::new(LAST, LAST).is_ok());
+        assert!(SumOfSquares::new(0, SumOfSquares::LAST + 1).is_err());
+        assert!(SumOfSquares::new(SumOfSquares::LAST, SumOfSquares::LAST).is_ok());
     }
 
     proptest! {
         #[test]
-        fn adding_up_gives_the_closed_form(
-            near in prop::sample::select(vec![0u128, 1 << 32, 1 << 63, LAST - 300]),
+        fn adding_up_equals_the_closed_form(
+            near in prop::sample::select(vec![0u128, 1 << 32, 1 << 63, SumOfSquares::LAST - 300]),
             offset in 0u128..200,
             len in 0u128..101,
         ) {
-            let job = SumOfSquares::new(0, LAST).unwrap();
+            let job = SumOfSquares::new(0, SumOfSquares::LAST).unwrap();
             let span = Span::with_len((near + offset).saturating_sub(100), len);
             prop_assert_eq!(SumOfSquares::add_up(span), job.closed_form(span));
         }

@@ -1,11 +1,11 @@
-//! Which backends of this machine search: what `--backend` says, and how they work as one.
+//! Chooses the backends of this machine, and pools them.
 //!
-//! `auto` takes a hardware GPU where there is one and the search is long enough to pay for opening
-//! it, else the cpu; the cpu also begins while the GPU's shader is compiled.
+//! `auto` takes a hardware GPU if there is one and the search is long enough to pay for opening it,
+//! else the cpu; the cpu also searches while the GPU's shader is compiled.
 
-mod team;
+mod pool;
 
-pub use team::Team;
+pub use pool::BackendPool;
 
 use crate::backend::Backend;
 use crate::cpu::{Cpu, Level, LevelError};
@@ -15,10 +15,10 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-/// Searches of up to 2^28 expected candidates take the cpu less time than opening a GPU.
+/// Difficulty up to which the cpu needs less time than opening a GPU takes.
 const CPU_BITS: u32 = 28;
 
-/// Which kinds of backend search.
+/// Choice of backends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Choice {
     /// A hardware GPU if there is one, else the cpu.
@@ -43,7 +43,7 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The word names no backend.
+/// A word that names no choice of backends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown backend {0:?}: choose auto, cpu, gpu or all (the same as gpu,cpu)")]
 pub struct UnknownChoice(String);
@@ -62,62 +62,62 @@ impl FromStr for Choice {
     }
 }
 
-/// What is wanted of this machine. The default is what suits it best.
+/// Options for the backends of this machine. The default suits it best.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// Which kinds of backend.
+    /// Kinds of backend.
     pub choice: Choice,
     /// Level of the cpu backend; `None` takes the best.
     pub level: Option<Level>,
     /// Threads of the cpu backend; `None` takes all cores.
     pub threads: Option<NonZeroUsize>,
-    /// Numbers or parts of names of GPUs; none takes the best hardware GPU.
+    /// Numbers or parts of names of GPUs; if empty, the best hardware GPU.
     pub gpus: Vec<String>,
-    /// How long a dispatch may keep a GPU; `None` takes what suits the machine.
+    /// Time that a dispatch may keep a GPU; `None` takes what suits the machine.
     pub workload: Option<Workload>,
 }
 
-/// Why a backend is not to be had.
+/// Error of a backend that is not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MachineError {
     /// The cpu lacks the level.
     #[error(transparent)]
     Level(#[from] LevelError),
-    /// There is no such GPU.
+    /// No such GPU can be used.
     #[error(transparent)]
     Gpu(#[from] GpuError),
 }
 
 impl Machine {
-    /// The backends for a puzzle this difficult, as one.
+    /// Opens the backends for a puzzle of this difficulty.
     ///
     /// # Errors
-    /// What was asked for by name is not to be had.
-    pub fn open(&self, difficulty: Difficulty) -> Result<Team, MachineError> {
+    /// A backend that was asked for by name is not available.
+    pub fn open(&self, difficulty: Difficulty) -> Result<BackendPool, MachineError> {
         let cpu =
             || Cpu::new(self.level, self.threads).map(|cpu| Box::new(cpu) as Box<dyn Backend>);
         Ok(match self.choice {
-            Choice::Cpu => Team::new(vec![cpu()?], None),
-            Choice::Gpu => Team::new(self.gpus()?, None),
+            Choice::Cpu => BackendPool::new(vec![cpu()?], None),
+            Choice::Gpu => BackendPool::new(self.gpus()?, None),
             Choice::All => {
                 let mut members = self.gpus()?;
                 members.push(cpu()?);
-                Team::new(members, None)
+                BackendPool::new(members, None)
             }
-            Choice::Auto if self.cpu_will_do(difficulty) => Team::new(vec![cpu()?], None),
+            Choice::Auto if self.cpu_will_do(difficulty) => BackendPool::new(vec![cpu()?], None),
             Choice::Auto => match self.gpus() {
-                Ok(gpus) => Team::new(gpus, Some(cpu()?)),
+                Ok(gpus) => BackendPool::new(gpus, Some(cpu()?)),
                 Err(error) if self.gpus.is_empty() => {
-                    let note = format!("using the cpu: {} (see `seedrush devices`)", error.brief());
-                    Team::new(vec![cpu()?], None).with_note(note)
+                    let note = format!("using the cpu: {}", error.brief());
+                    BackendPool::new(vec![cpu()?], None).with_note(note)
                 }
                 Err(error) => return Err(error.into()),
             },
         })
     }
 
-    /// Whether `auto` need not look for a GPU: none was named, and either options that only the cpu
-    /// has were given or the search is short.
+    /// Returns true if `auto` need not look for a GPU: none was named, and the search is short or
+    /// options of the cpu were given.
     fn cpu_will_do(&self, difficulty: Difficulty) -> bool {
         let cpu_is_meant = self.level.is_some() || self.threads.is_some();
         self.gpus.is_empty() && (cpu_is_meant || difficulty.bits() <= CPU_BITS)
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_the_cpu_for_short_searches() {
-        let team = Machine::default().open(Difficulty::from_bits(20).unwrap()).unwrap();
-        assert!(team.describe().starts_with("cpu"), "{team:?}");
-        assert_eq!(team.note(), None);
+    fn auto_uses_the_cpu_for_short_searches() {
+        let pool = Machine::default().open(Difficulty::from_bits(20).unwrap()).unwrap();
+        assert!(pool.describe().starts_with("cpu"), "{pool:?}");
+        assert_eq!(pool.note(), None);
     }
 
     #[test]
-    fn a_gpu_that_is_not_there_is_named() {
+    fn a_missing_gpu_is_an_error() {
         let gpus = vec!["no such card".to_owned()];
         for choice in [Choice::Auto, Choice::Gpu, Choice::All] {
             let machine = Machine { choice, gpus: gpus.clone(), ..Machine::default() };

@@ -45,6 +45,10 @@ pub(super) const IDLE_TIME: Duration = secs(60);
 /// Longest wait, when the server closes, for clients to acknowledge it.
 pub(super) const CLOSE_TIME: Duration = secs(3);
 
+/// Time that a server which stayed for the jobs of others leaves them to fetch the results. They ask
+/// every 200 ms.
+pub(super) const RESULT_TIME: Duration = secs(2);
+
 /// Pause between two looks, when the server closes, for acknowledgements: nobody notices it.
 pub(super) const CLOSE_POLL: Duration = millis(10);
 

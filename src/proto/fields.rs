@@ -1,13 +1,14 @@
-//! Checks that many fields share.
+//! Checks that several messages share.
 
 use super::{ProtoError, wire};
 use crate::printable::printable;
+use std::time::Duration;
 
 pub(super) fn wrong(field: &'static str, problem: &'static str) -> ProtoError {
     ProtoError::Field { field, problem }
 }
 
-/// Takes text for people: short enough, and what could drive a terminal refused or replaced.
+/// Checks text for people: refuses control characters, replaces what cannot be seen.
 pub(super) fn text(field: &'static str, text: String, most: usize) -> Result<String, ProtoError> {
     if text.len() > most {
         return Err(wrong(field, "too long"));
@@ -15,12 +16,12 @@ pub(super) fn text(field: &'static str, text: String, most: usize) -> Result<Str
     if text.chars().any(char::is_control) {
         return Err(wrong(field, "control characters"));
     }
-    // Not refused: a name may hold them by accident, and nobody could see why it is refused.
-    Ok(clean(&text, most))
+    // Invisible characters are not refused: nobody could see why.
+    Ok(cleaned(&text, most))
 }
 
-/// Makes text fit for people, and cuts it to `most` bytes.
-pub(super) fn clean(text: &str, most: usize) -> String {
+/// Returns `text` cut to `most` bytes, with `?` for what steers a terminal or cannot be seen.
+pub fn cleaned(text: &str, most: usize) -> String {
     let mut kept = String::new();
     for c in text.chars().map(printable) {
         if kept.len() + c.len_utf8() > most {
@@ -35,9 +36,13 @@ pub(super) fn key(field: &'static str, bytes: &[u8]) -> Result<[u8; 16], ProtoEr
     bytes.try_into().map_err(|_| wrong(field, "not 16 bytes"))
 }
 
-/// A rate or an amount: finite and not negative.
+/// Checks a rate or an amount: finite and not negative.
 pub(super) fn amount(field: &'static str, value: f64) -> Result<f64, ProtoError> {
     if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(wrong(field, "not an amount")) }
+}
+
+pub(super) fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 pub(super) fn wide(value: u128) -> Option<wire::Wide> {
@@ -49,7 +54,7 @@ pub(super) fn narrow(field: &'static str, value: Option<wire::Wide>) -> Result<u
     Ok(u128::from(value.high) << 64 | u128::from(value.low))
 }
 
-/// The wire's name for what is `value` here, and back, from one table.
+/// Looks up the wire's name for `value`.
 pub(super) fn to_wire<W: Copy, T: PartialEq>(table: &[(W, T)], value: &T) -> Option<W> {
     table.iter().find(|(_, typed)| typed == value).map(|(wire, _)| *wire)
 }

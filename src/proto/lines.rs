@@ -1,4 +1,4 @@
-//! The lines of the lists of jobs, of clients and of bans.
+//! Lines of the lists of jobs, clients and bans.
 
 use super::fields::{amount, from_wire, text, to_wire, wrong};
 use super::{MAX_NAME, MAX_RESULT, MAX_TITLE, ProtoError, wire};
@@ -6,16 +6,16 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// How a job stands.
+/// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// For clients.
+    /// Nothing of it was ever lent.
     Waiting,
-    /// Leases are out.
+    /// Something is lent, or to be lent.
     Running,
     /// Everything is searched, as clients say; the evidence is not complete.
     Checking,
-    /// With everything that was wanted.
+    /// It has everything that was wanted.
     Finished,
     /// Everything is searched, and it was not there.
     Exhausted,
@@ -23,63 +23,63 @@ pub enum State {
     Cancelled,
 }
 
-/// One job of a list.
+/// One line of the list of jobs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobLine {
-    /// Its number.
+    /// Number of the job.
     pub job: u64,
-    /// What it is.
+    /// Title.
     pub title: String,
-    /// How it stands.
+    /// State.
     pub state: State,
     /// Units for which there is evidence.
     pub done: f64,
-    /// Units in all; of a puzzle, the number expected to be needed.
+    /// All units; of a puzzle, the number expected to be needed.
     pub whole: f64,
-    /// Its part of the time: priority p gets p times that of priority 1.
+    /// Priority: p gets p times the time of priority 1.
     pub priority: u32,
-    /// Whose solution it was; 0 for nobody's.
+    /// Client whose solution ended the job; 0 for none.
     pub winner: u64,
-    /// The outcome: a sum, or seeds with blanks between, from the one that was asked for on.
+    /// Result: a sum, or seeds with blanks between, from the one that was asked for on.
     pub result: String,
-    /// How many seeds there are.
+    /// Number of seeds in all.
     pub solutions: u32,
-    /// The server's instance.
+    /// Instance of the server.
     pub server: u64,
 }
 
-/// One client of a list.
+/// One line of the list of clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientLine {
-    /// Its id.
+    /// Number of the client.
     pub client: u64,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Where it is.
+    /// Address.
     pub address: String,
-    /// What it computes with.
+    /// Backend.
     pub backend: String,
-    /// How many threads that has.
+    /// Threads of the backend.
     pub threads: u32,
-    /// Units a second, as it says.
+    /// Units a second, as the client says.
     pub claimed_rate: f64,
     /// Units a second, as its shares prove.
     pub proven_rate: f64,
     /// Units accepted.
     pub done: f64,
-    /// Hits that were none.
+    /// Hits that were not solutions.
     pub false_hits: u32,
-    /// How far it is trusted, and why.
+    /// Standing: how far the client is trusted, and why.
     pub standing: String,
-    /// Whether it is there now.
+    /// True while it is connected.
     pub connected: bool,
-    /// Leases that it holds.
+    /// Number of leases that it holds.
     pub leases: u32,
-    /// Leases of it that have ended.
+    /// Number of its leases that have ended.
     pub finished: u64,
 }
 
-/// Who can be banned: an address, or a client by its number.
+/// Someone to ban: an address, or a client by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Party {
     /// An address; of IPv6 the network of 64 bits that it is in.
@@ -92,7 +92,7 @@ impl FromStr for Party {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        // As it is displayed.
+        // The form that Display writes.
         let address = word.strip_suffix("/64").filter(|word| word.contains(':')).unwrap_or(word);
         match (word.parse(), address.parse::<IpAddr>()) {
             (Ok(client), _) if client > 0 => Ok(Self::Client(client)),
@@ -112,14 +112,14 @@ impl fmt::Display for Party {
     }
 }
 
-/// One ban of a list.
+/// One line of the list of bans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BanLine {
-    /// Who.
+    /// Who is banned.
     pub who: Party,
     /// Seconds since it was banned.
     pub seconds: u64,
-    /// Times that it came nevertheless.
+    /// Times that it was turned away.
     pub turned_away: u64,
 }
 

@@ -1,52 +1,28 @@
-//! What the server says unasked, and how leases and jobs stand.
+//! Messages that the server sends unasked.
 
-use super::fields::{from_wire, narrow, text, to_wire, wide};
+use super::fields::text;
+use super::lease::{end_from_wire, end_to_wire};
 use super::{ProtoError, wire};
+use crate::lease::{Held, JobEnd};
 use crate::puzzle::MAX_SEED_CHARACTERS;
 
-/// A lease as the server sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Its number.
-    pub lease: u32,
-    /// Names this lending.
-    pub epoch: u64,
-    /// The job.
-    pub job: u64,
-    /// Everything before this unit counts.
-    pub done: u128,
-    /// One past the last unit.
-    pub end: u128,
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobEnd {
-    /// All that was wanted is there.
-    Finished,
-    /// Everything is searched, and it was not there.
-    Exhausted,
-    /// Someone cancelled it.
-    Cancelled,
-}
-
-/// What a client should know without asking.
+/// A message that the client did not ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Counts from 1 for each client; 0: need not be acknowledged.
+    /// Number, from 1 for each client; 0 if it need not be acknowledged.
     pub number: u64,
-    /// What.
+    /// Content.
     pub what: Notification,
 }
 
-/// What a client should know.
+/// Content of a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
     /// A job is over.
     Over(Over),
     /// The server ends, after this job if there was one.
     Closing(Over),
-    /// Ask again now, there is work.
+    /// There is work: the client asks again now.
     Wake,
     /// A lease ends earlier now.
     Trimmed(Held),
@@ -57,46 +33,21 @@ pub enum Notification {
 /// The end of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Over {
-    /// Which; 0 for none.
+    /// Number of the job; 0 for none.
     pub job: u64,
-    /// How; `None` if it has not ended.
+    /// How it ended; `None` if it has not.
     pub end: Option<JobEnd>,
-    /// The client whose solution ended it; 0 for nobody's.
-    pub winner: u64,
     /// The solution found last: of a finished job, the winner's.
     pub seed: String,
 }
 
-pub(super) const ENDS: [(wire::JobEnd, Option<JobEnd>); 4] = [
-    (wire::JobEnd::Unspecified, None),
-    (wire::JobEnd::Finished, Some(JobEnd::Finished)),
-    (wire::JobEnd::Exhausted, Some(JobEnd::Exhausted)),
-    (wire::JobEnd::Cancelled, Some(JobEnd::Cancelled)),
-];
-
-impl From<Held> for wire::Held {
-    fn from(held: Held) -> Self {
-        Self {
-            lease: held.lease,
-            epoch: held.epoch,
-            job: held.job,
-            done: wide(held.done),
-            end: wide(held.end),
+impl Over {
+    /// Returns the number of the client whose solution ended the job, 0 if there is none.
+    pub fn winner(&self) -> u64 {
+        match self.end {
+            Some(JobEnd::Finished { winner: Some(winner) }) => winner.0,
+            _ => 0,
         }
-    }
-}
-
-impl TryFrom<wire::Held> for Held {
-    type Error = ProtoError;
-
-    fn try_from(wire: wire::Held) -> Result<Self, ProtoError> {
-        Ok(Self {
-            lease: wire.lease,
-            epoch: wire.epoch,
-            job: wire.job,
-            done: narrow("done", wire.done)?,
-            end: narrow("end", wire.end)?,
-        })
     }
 }
 
@@ -132,12 +83,8 @@ impl TryFrom<wire::Notice> for Notice {
 
 impl From<Over> for wire::Over {
     fn from(over: Over) -> Self {
-        Self {
-            job: over.job,
-            end: to_wire(&ENDS, &over.end).unwrap_or_default().into(),
-            winner: over.winner,
-            seed: over.seed,
-        }
+        let winner = over.winner();
+        Self { job: over.job, end: end_to_wire(over.end).into(), winner, seed: over.seed }
     }
 }
 
@@ -147,8 +94,7 @@ impl TryFrom<wire::Over> for Over {
     fn try_from(wire: wire::Over) -> Result<Self, ProtoError> {
         Ok(Self {
             job: wire.job,
-            end: from_wire("end", &ENDS, wire::JobEnd::try_from(wire.end).ok())?,
-            winner: wire.winner,
+            end: end_from_wire("end", wire.end, wire.winner)?,
             seed: text("seed", wire.seed, MAX_SEED_CHARACTERS)?,
         })
     }

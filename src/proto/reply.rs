@@ -1,144 +1,119 @@
-//! What the server says.
+//! Messages of the server.
 
-use super::fields::{from_wire, narrow, text, to_wire, wide, wrong};
-use super::notice::{ENDS, Held, JobEnd, Notice};
+use super::fields::{from_wire, millis, text, to_wire, wrong};
+use super::notice::Notice;
 use super::wire::{self, reply::Body};
-use super::work::{Md5Part, Squares, Work};
+use super::work::Work;
 use super::{BanLine, ClientLine, JobLine, MAX_COOKIE, MAX_HELD, MAX_TEXT, ProtoError, cleaned};
-use crate::span::Span;
+use crate::lease::{Grant, Held, Verdict};
 use prost::Message as _;
 use std::time::Duration;
 
-/// A reply, or what is pushed.
+/// A reply, or a push.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// Of the request; 0 for what is pushed.
+    /// Number of the request; 0 for a push.
     pub number: u64,
-    /// The oldest one that the client has not seen.
+    /// The oldest notice that the client has not seen.
     pub notice: Option<Notice>,
-    /// The answer; `None` where only the notice matters.
+    /// The answer; `None` in a push.
     pub answer: Option<Answer>,
 }
 
-/// An answer.
+/// The server's answer to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// You are in.
+    /// The client is let in.
     Welcome(Welcome),
-    /// No.
+    /// The request is refused.
     Refused(Refused),
-    /// Show that you are at your address: send this cookie with the same request.
+    /// The client must prove its address: it sends this cookie with the same request.
     Challenge(Vec<u8>),
-    /// A lease.
+    /// A lease for the client.
     Grant(Grant),
-    /// Nothing to do now; ask again after this time.
+    /// Nothing to do now; the client asks again after this time.
     Wait(Duration),
-    /// What a job is, or a part of it.
+    /// The description of a job, or a part of it.
     Description {
-        /// Its number.
+        /// Number of the job.
         job: u64,
         /// Its work.
         work: Work,
     },
-    /// What the server makes of progress.
+    /// The verdict on progress.
     Verdict(Verdict),
-    /// Done.
+    /// The request is carried out.
     Ok,
-    /// The number of the new job.
+    /// A job is submitted.
     Submitted {
-        /// Its number.
+        /// Number of the job.
         job: u64,
         /// The instance of the server that has it.
         server: u64,
     },
-    /// Jobs, and where the list goes on (0: nowhere).
+    /// Jobs, and the offset of the next page (0: this is the last).
     Jobs(Vec<JobLine>, u32),
-    /// Clients, and where the list goes on (0: nowhere).
+    /// Clients, and the offset of the next page (0: this is the last).
     Clients(Vec<ClientLine>, u32),
-    /// Who is turned away, and where the list goes on (0: nowhere).
+    /// Bans, and the offset of the next page (0: this is the last).
     Bans(Vec<BanLine>, u32),
 }
 
-/// You are in.
+/// The answer to a hello.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// The newest version that both speak.
+    /// The newest version of the protocol that both speak.
     pub version: u32,
     /// The client's id.
     pub client: u64,
-    /// Goes with every request from now on.
+    /// Session: goes with every request from now on.
     pub session: u64,
-    /// Drawn when the server started.
+    /// Instance of the server, drawn when it started.
     pub server: u64,
-    /// What the client holds still.
+    /// Leases that the client still holds.
     pub held: Vec<Held>,
 }
 
-/// Why not.
+/// Reason of a refusal, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// No version that both speak.
+pub enum RefusalReason {
+    /// There is no version that both speak.
     Version,
     /// The request breaks the schema or one of its limits.
     Malformed,
-    /// No trust left, or banned by the server's operator.
+    /// The client has lost the server's trust, or the operator has banned it.
     Banned,
-    /// No room for more.
+    /// The server has no room for more.
     Full,
-    /// No such session, job or request.
+    /// There is no such job, client or request.
     Unknown,
     /// The server is about to end.
     Closing,
-    /// No such session: say hello again.
+    /// There is no such session: the client says hello again.
     Session,
-    /// Not for the sender.
+    /// The sender may not ask for this.
     Forbidden,
 }
 
-/// No, and why.
+/// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Refused {
-    /// For programs.
-    pub reason: Reason,
-    /// For people.
+    /// Reason, for programs.
+    pub reason: RefusalReason,
+    /// Reason, for people.
     pub text: String,
 }
 
-/// A lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// Its number.
-    pub lease: u32,
-    /// Names this lending.
-    pub epoch: u64,
-    /// The job.
-    pub job: u64,
-    /// The units; not empty, fewer than 2^64.
-    pub span: Span,
-    /// From how many zero bits on a nonce is a share; `None` for jobs without shares.
-    pub share_bits: Option<u32>,
-    /// Solutions after which the lease may end early; 0 for never.
-    pub wanted: u32,
-    /// Without progress for this long the lease ends.
-    pub patience: Duration,
-}
-
-/// The word on progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// How the lease goes on; `None`: it is over.
-    pub lease: Option<Held>,
-    /// Hits that are new solutions.
-    pub solutions: u32,
-    /// Hits that are none.
-    pub false_hits: u32,
-    /// Set when the job has ended.
-    pub job_end: Option<JobEnd>,
+impl Refused {
+    /// Makes a refusal with a sentence for people.
+    pub fn new(reason: RefusalReason, text: &str) -> Self {
+        Self { reason, text: cleaned(text, MAX_TEXT) }
+    }
 }
 
 impl Reply {
-    /// The message.
+    /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
         let wire = wire::Reply {
             number: self.number,
@@ -148,10 +123,10 @@ impl Reply {
         wire.encode_to_vec()
     }
 
-    /// The message in `bytes`.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// It is none, or a field breaks its limit.
+    /// The bytes are not a message, or a field breaks its limit.
     pub fn decode(bytes: &[u8]) -> Result<Self, ProtoError> {
         let wire = wire::Reply::decode(bytes)?;
         if wire.body.is_none() && wire.notice.is_none() {
@@ -165,15 +140,15 @@ impl Reply {
     }
 }
 
-const REASONS: [(wire::Reason, Reason); 8] = [
-    (wire::Reason::Version, Reason::Version),
-    (wire::Reason::Malformed, Reason::Malformed),
-    (wire::Reason::Banned, Reason::Banned),
-    (wire::Reason::Full, Reason::Full),
-    (wire::Reason::Unknown, Reason::Unknown),
-    (wire::Reason::Closing, Reason::Closing),
-    (wire::Reason::Session, Reason::Session),
-    (wire::Reason::Forbidden, Reason::Forbidden),
+const REASONS: [(wire::Reason, RefusalReason); 8] = [
+    (wire::Reason::Version, RefusalReason::Version),
+    (wire::Reason::Malformed, RefusalReason::Malformed),
+    (wire::Reason::Banned, RefusalReason::Banned),
+    (wire::Reason::Full, RefusalReason::Full),
+    (wire::Reason::Unknown, RefusalReason::Unknown),
+    (wire::Reason::Closing, RefusalReason::Closing),
+    (wire::Reason::Session, RefusalReason::Session),
+    (wire::Reason::Forbidden, RefusalReason::Forbidden),
 ];
 
 impl From<Answer> for Body {
@@ -193,7 +168,9 @@ impl From<Answer> for Body {
             Answer::Challenge(cookie) => Self::Challenge(wire::Challenge { cookie }),
             Answer::Grant(grant) => Self::Grant(grant.into()),
             Answer::Wait(time) => Self::Wait(wire::Wait { millis: millis(time) }),
-            Answer::Description { job, work } => Self::Description(describe(job, work)),
+            Answer::Description { job, work } => {
+                Self::Description(wire::Description { job, kind: Some(work.into()) })
+            }
             Answer::Verdict(verdict) => Self::Verdict(verdict.into()),
             Answer::Ok => Self::Ok(wire::Ok {}),
             Answer::Submitted { job, server } => Self::Submitted(wire::Submitted { job, server }),
@@ -229,7 +206,10 @@ impl TryFrom<Body> for Answer {
             Body::Challenge(challenge) => Self::Challenge(challenge.cookie),
             Body::Grant(grant) => Self::Grant(grant.try_into()?),
             Body::Wait(wait) => Self::Wait(Duration::from_millis(wait.millis.into())),
-            Body::Description(description) => described(description)?,
+            Body::Description(wire::Description { job, kind }) => {
+                let work = Work::try_from(kind.ok_or(ProtoError::NoBody)?)?;
+                Self::Description { job, work }
+            }
             Body::Verdict(verdict) => Self::Verdict(verdict.try_into()?),
             Body::Ok(_) => Self::Ok,
             Body::Submitted(wire::Submitted { job, server }) => Self::Submitted { job, server },
@@ -250,28 +230,6 @@ impl TryFrom<Body> for Answer {
     }
 }
 
-fn millis(time: Duration) -> u32 {
-    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
-}
-
-fn describe(job: u64, work: Work) -> wire::Description {
-    use wire::description::Kind;
-    let kind = match work {
-        Work::Md5Search(part) => Kind::Md5Search(part.into()),
-        Work::SumOfSquares(sum) => Kind::SumOfSquares(sum.into()),
-    };
-    wire::Description { job, kind: Some(kind) }
-}
-
-fn described(wire: wire::Description) -> Result<Answer, ProtoError> {
-    use wire::description::Kind;
-    let work = match wire.kind.ok_or(ProtoError::NoBody)? {
-        Kind::Md5Search(part) => Work::Md5Search(Md5Part::try_from(part)?),
-        Kind::SumOfSquares(sum) => Work::SumOfSquares(Squares::try_from(sum)?),
-    };
-    Ok(Answer::Description { job: wire.job, work })
-}
-
 impl TryFrom<wire::Welcome> for Welcome {
     type Error = ProtoError;
 
@@ -290,70 +248,7 @@ impl TryFrom<wire::Welcome> for Welcome {
     }
 }
 
-impl From<Grant> for wire::Grant {
-    fn from(grant: Grant) -> Self {
-        Self {
-            lease: grant.lease,
-            epoch: grant.epoch,
-            job: grant.job,
-            start: wide(grant.span.start()),
-            length: grant.span.len() as u64,
-            share_bits: grant.share_bits,
-            wanted: grant.wanted,
-            patience_millis: millis(grant.patience),
-        }
-    }
-}
-
-impl TryFrom<wire::Grant> for Grant {
-    type Error = ProtoError;
-
-    fn try_from(wire: wire::Grant) -> Result<Self, ProtoError> {
-        let start = narrow("start", wire.start)?;
-        let end = start.checked_add(wire.length.into());
-        if wire.length == 0 || wire.patience_millis == 0 {
-            return Err(wrong("grant", "no length, or no patience"));
-        }
-        if wire.share_bits.is_some_and(|bits| bits > 128) {
-            return Err(wrong("share_bits", "over 128"));
-        }
-        Ok(Self {
-            lease: wire.lease,
-            epoch: wire.epoch,
-            job: wire.job,
-            span: Span::new(start, end.ok_or_else(|| wrong("length", "beyond 2^128"))?),
-            share_bits: wire.share_bits,
-            wanted: wire.wanted,
-            patience: Duration::from_millis(wire.patience_millis.into()),
-        })
-    }
-}
-
-impl From<Verdict> for wire::Verdict {
-    fn from(verdict: Verdict) -> Self {
-        Self {
-            lease: verdict.lease.map(wire::Held::from),
-            solutions: verdict.solutions,
-            false_hits: verdict.false_hits,
-            job_end: to_wire(&ENDS, &verdict.job_end).unwrap_or_default().into(),
-        }
-    }
-}
-
-impl TryFrom<wire::Verdict> for Verdict {
-    type Error = ProtoError;
-
-    fn try_from(wire: wire::Verdict) -> Result<Self, ProtoError> {
-        Ok(Self {
-            lease: wire.lease.map(Held::try_from).transpose()?,
-            solutions: wire.solutions,
-            false_hits: wire.false_hits,
-            job_end: from_wire("job_end", &ENDS, wire::JobEnd::try_from(wire.job_end).ok())?,
-        })
-    }
-}
-
 /// Returns a refusal with a sentence for people.
-pub fn refused(reason: Reason, text: &str) -> Answer {
-    Answer::Refused(Refused { reason, text: cleaned(text, MAX_TEXT) })
+pub fn refused(reason: RefusalReason, text: &str) -> Answer {
+    Answer::Refused(Refused::new(reason, text))
 }

@@ -1,133 +1,109 @@
-//! What clients say.
+//! Messages of clients.
 
-use super::fields::{from_wire, key, narrow, text, to_wire, wide, wrong};
+use super::fields::{from_wire, key, text, to_wire, wrong};
 use super::lines::Party;
+use super::progress::Progress;
 use super::wire::{self, request::Body};
-use super::work::{Md5Part, Squares, Work};
-use super::{MAX_COOKIE, MAX_HITS, MAX_NAME, MAX_SHARES, ProtoError};
+use super::work::{KINDS, Work};
+use super::{MAX_COOKIE, MAX_NAME, ProtoError};
 use crate::jobs::JobKind;
-use crate::span::Span;
 use prost::Message as _;
 
-/// Longest partial sum, in bytes.
-const MAX_SUM: usize = 32;
-
-/// Most threads that a client may say it has.
+/// Maximum number of threads that a client may name.
 const MAX_THREADS: u32 = 1 << 20;
 
-/// A request.
+/// A request to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Grows by one; the reply carries it too.
+    /// Number of the request, one more than of the last; the reply carries it too.
     pub number: u64,
-    /// What [`super::Welcome`] said; 0 before.
+    /// Session from [`super::Welcome`]; 0 before it.
     pub session: u64,
-    /// The last notice that has arrived.
+    /// Number of the last notice that has arrived.
     pub notices_seen: u64,
-    /// Proves a UDP address; empty without.
+    /// Cookie that proves a UDP address; empty over TCP.
     pub cookie: Vec<u8>,
-    /// What is wanted.
+    /// The call.
     pub call: Call,
 }
 
-/// What is wanted.
+/// The call of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Let me in.
+    /// The client asks to be let in.
     Hello(Hello),
-    /// A lease, please.
+    /// The client asks for a lease.
     Ask,
-    /// What is this job?
+    /// The client asks for the description of a job.
     Describe {
-        /// Its number.
+        /// Number of the job.
         job: u64,
         /// The first digit of the string that is wanted.
         offset: usize,
     },
-    /// What was done of a lease.
+    /// The client reports what was done of a lease.
     Progress(Progress),
-    /// Still here; or only: your notice has arrived.
+    /// The client is still here, or has nothing to send but that a notice has arrived.
     Heartbeat,
-    /// Not here any more.
+    /// The client leaves.
     Goodbye,
     /// A new job.
     Submit(Submit),
-    /// The jobs, from this place in the list on.
+    /// Lists jobs, from this offset on.
     Jobs(u32),
-    /// One job.
+    /// Shows one job.
     Job {
-        /// Its number.
+        /// Number of the job.
         job: u64,
         /// The first solution that the result is to name.
         offset: u32,
     },
-    /// End a job.
+    /// Ends a job.
     Cancel(u64),
-    /// The clients, from this place in the list on.
+    /// Lists clients, from this offset on.
     Clients(u32),
-    /// Turn someone away from now on.
+    /// Bans a client or an address.
     Ban(Party),
-    /// Let someone in again.
+    /// Lifts a ban.
     Unban(Party),
-    /// Who is turned away, from this place in the list on.
+    /// Lists bans, from this offset on.
     Bans(u32),
 }
 
-/// Who wants in.
+/// The first message of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// The oldest version that the client speaks.
     pub oldest_version: u32,
-    /// The newest one.
+    /// The newest version that it speaks.
     pub newest_version: u32,
-    /// Random; the same key is the same client.
+    /// Random key: the same key is the same client.
     pub key: [u8; 16],
-    /// For people.
+    /// Name, for people.
     pub name: String,
-    /// What it computes with, for people.
+    /// Backend, for people.
     pub backend: String,
-    /// How many threads that has.
+    /// Threads of the backend.
     pub threads: u32,
-    /// Candidates a second, as far as known; 0 if not.
+    /// Candidates a second; 0 if not known.
     pub rate_hint: u64,
-    /// The kinds of jobs that it can do.
+    /// Kinds of jobs that it can do.
     pub kinds: Vec<JobKind>,
-}
-
-/// What was done of a lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The lease.
-    pub lease: u32,
-    /// Its epoch.
-    pub epoch: u64,
-    /// Its job.
-    pub job: u64,
-    /// What is done since the last verdict.
-    pub done: Span,
-    /// Whether the client lets go of the lease.
-    pub finished: bool,
-    /// Solutions, none of them before `done`.
-    pub hits: Vec<u128>,
-    /// The shares in `done`.
-    pub shares: Vec<u128>,
-    /// The sum over `done`, big-endian, for jobs that add up.
-    pub sum: Vec<u8>,
 }
 
 /// A new job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit {
-    /// Random; the same key is the same job.
+    /// Random key: the same key is the same job.
     pub key: [u8; 16],
-    /// All of it.
+    /// The work, whole.
     pub work: Work,
-    /// From 1 to 100: p gets p times the time of priority 1.
+    /// Priority from 1 to 100: p gets p times the time of priority 1.
     pub priority: u32,
 }
 
 impl Request {
-    /// The message, padded with zeros to at least `least` bytes.
+    /// Encodes the message, padded with zeros to at least `least` bytes.
     pub fn encode(&self, least: usize) -> Vec<u8> {
         let mut wire = wire::Request {
             number: self.number,
@@ -143,10 +119,10 @@ impl Request {
         wire.encode_to_vec()
     }
 
-    /// The message in `bytes`.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// It is none, or a field breaks its limit.
+    /// The bytes are not a message, or a field breaks its limit.
     pub fn decode(bytes: &[u8]) -> Result<Self, ProtoError> {
         let wire = wire::Request::decode(bytes)?;
         if wire.cookie.len() > MAX_COOKIE {
@@ -161,11 +137,6 @@ impl Request {
         })
     }
 }
-
-const KINDS: [(wire::Kind, JobKind); 2] = [
-    (wire::Kind::Md5Search, JobKind::Md5Search),
-    (wire::Kind::SumOfSquares, JobKind::SumOfSquares),
-];
 
 impl From<Call> for Body {
     fn from(call: Call) -> Self {
@@ -258,66 +229,9 @@ impl TryFrom<wire::Hello> for Hello {
     }
 }
 
-impl From<Progress> for wire::Progress {
-    fn from(progress: Progress) -> Self {
-        let start = progress.done.start();
-        let offset = |nonce: &u128| u64::try_from(nonce.checked_sub(start)?).ok();
-        let offsets = |nonces: &[u128]| nonces.iter().filter_map(offset).collect();
-        Self {
-            lease: progress.lease,
-            epoch: progress.epoch,
-            job: progress.job,
-            done: progress.done.len() as u64,
-            finished: progress.finished,
-            hits: offsets(&progress.hits),
-            shares: offsets(&progress.shares),
-            start: wide(start),
-            sum: progress.sum,
-        }
-    }
-}
-
-impl TryFrom<wire::Progress> for Progress {
-    type Error = ProtoError;
-
-    fn try_from(wire: wire::Progress) -> Result<Self, ProtoError> {
-        if wire.hits.len() > MAX_HITS {
-            return Err(wrong("hits", "more than 64"));
-        }
-        if wire.shares.len() > MAX_SHARES {
-            return Err(wrong("shares", "more than 4096"));
-        }
-        if wire.sum.len() > MAX_SUM {
-            return Err(wrong("sum", "too long"));
-        }
-        let start = narrow("start", wire.start)?;
-        let beyond = |units: u64, field| {
-            start.checked_add(units.into()).ok_or_else(|| wrong(field, "beyond 2^128"))
-        };
-        let hits: Result<_, _> = wire.hits.iter().map(|&units| beyond(units, "hits")).collect();
-        let shares: Result<_, _> =
-            wire.shares.iter().map(|&units| beyond(units, "shares")).collect();
-        Ok(Self {
-            lease: wire.lease,
-            epoch: wire.epoch,
-            job: wire.job,
-            done: Span::new(start, beyond(wire.done, "done")?),
-            finished: wire.finished,
-            hits: hits?,
-            shares: shares?,
-            sum: wire.sum,
-        })
-    }
-}
-
 impl From<Submit> for wire::Submit {
     fn from(submit: Submit) -> Self {
-        use wire::submit::Kind;
-        let kind = match submit.work {
-            Work::Md5Search(part) => Kind::Md5Search(part.into()),
-            Work::SumOfSquares(sum) => Kind::SumOfSquares(sum.into()),
-        };
-        Self { key: submit.key.to_vec(), kind: Some(kind), priority: submit.priority }
+        Self { key: submit.key.to_vec(), kind: Some(submit.work.into()), priority: submit.priority }
     }
 }
 
@@ -325,17 +239,10 @@ impl TryFrom<wire::Submit> for Submit {
     type Error = ProtoError;
 
     fn try_from(wire: wire::Submit) -> Result<Self, ProtoError> {
-        use wire::submit::Kind;
-        let work = match wire.kind.ok_or(ProtoError::NoBody)? {
-            Kind::Md5Search(part) => {
-                let part = Md5Part::try_from(part)?;
-                if !part.is_whole() {
-                    return Err(wrong("digits", "a submission needs the whole string"));
-                }
-                Work::Md5Search(part)
-            }
-            Kind::SumOfSquares(sum) => Work::SumOfSquares(Squares::try_from(sum)?),
-        };
+        let work = Work::try_from(wire.kind.ok_or(ProtoError::NoBody)?)?;
+        if !work.is_whole() {
+            return Err(wrong("digits", "a submission needs the whole string"));
+        }
         let priority = wire.priority.max(1);
         if priority > 100 {
             return Err(wrong("priority", "over 100"));

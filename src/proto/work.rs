@@ -1,18 +1,15 @@
-//! What a job is, on the wire.
+//! Descriptions of jobs on the wire.
 
 use super::fields::{from_wire, narrow, to_wire, wide, wrong};
 use super::{ProtoError, wire};
-use crate::jobs::{JobSpec, MAX_WANTED, Md5Search, SumOfSquares};
+use crate::jobs::{JobKind, JobSpec, MAX_WANTED, Md5Search, SumOfSquares};
 use crate::puzzle::{Difficulty, Encoding, MAX_STRING_DIGITS, Puzzle, PuzzleError};
 use crate::seeds::{Layout, SeedSpace};
 
-/// The largest number that may be squared.
-const LAST_NUMBER: u128 = 1 << 64;
-
-/// The work of a job, or of a string too long for one message a part of it.
+/// The description of a job, or a part of it where the string is too long for one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Seeds for a puzzle.
+    /// A search for seeds.
     Md5Search(Md5Part),
     /// A sum.
     SumOfSquares(Squares),
@@ -30,26 +27,26 @@ pub struct Squares {
 /// A puzzle, with a part of its string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Md5Part {
-    /// What a solution needs.
+    /// Difficulty.
     pub difficulty: Difficulty,
-    /// How seed and string become a message.
+    /// Encoding.
     pub encoding: Encoding,
-    /// Whether seeds are written with `0x`.
+    /// True if seeds are written with `0x`.
     pub seed_prefix: bool,
-    /// The order of the seeds; in a submission, `None` leaves it to the server.
+    /// Order of the seeds; in a submission, `None` leaves it to the server.
     pub layout: Option<Layout>,
-    /// Solutions wanted.
+    /// Number of solutions wanted.
     pub solutions: u32,
-    /// Digits of the whole string.
+    /// Number of digits of the whole string.
     pub string_length: usize,
-    /// Where `digits` belong in it.
+    /// Offset of `digits` in the string.
     pub offset: usize,
-    /// Some of its digits, or all.
+    /// Some digits of the string, or all.
     pub digits: String,
 }
 
 impl Md5Part {
-    /// The part of `puzzle` that begins at digit `offset` and has at most `most` digits.
+    /// Cuts out the part of `puzzle` that begins at digit `offset` and has at most `most` digits.
     pub fn new(
         puzzle: &Puzzle,
         layout: Option<Layout>,
@@ -73,16 +70,16 @@ impl Md5Part {
         }
     }
 
-    /// The puzzle with these terms and all of its `string`.
+    /// Makes the puzzle of all of its `string`.
     ///
     /// # Errors
-    /// The string is no string of a puzzle.
+    /// The string is not valid.
     pub fn puzzle(&self, string: &str) -> Result<Puzzle, PuzzleError> {
         let puzzle = Puzzle::new(string, self.difficulty, self.encoding)?;
         if self.seed_prefix { puzzle.with_seed_prefix() } else { Ok(puzzle) }
     }
 
-    /// Whether `digits` is the whole string.
+    /// Returns true if `digits` is the whole string.
     pub fn is_whole(&self) -> bool {
         self.offset == 0 && self.digits.len() == self.string_length
     }
@@ -160,14 +157,82 @@ impl TryFrom<wire::SumOfSquares> for Squares {
 
     fn try_from(wire: wire::SumOfSquares) -> Result<Self, ProtoError> {
         let (first, last) = (narrow("first", wire.first)?, narrow("last", wire.last)?);
-        if first > last || last > LAST_NUMBER {
+        if first > last || last > SumOfSquares::LAST {
             return Err(wrong("last", "below the first, or over 2^64"));
         }
         Ok(Self { first, last })
     }
 }
 
+/// The kinds of jobs on the wire.
+pub(super) const KINDS: [(wire::Kind, JobKind); JobKind::ALL.len()] = [
+    (wire::Kind::Md5Search, JobKind::Md5Search),
+    (wire::Kind::SumOfSquares, JobKind::SumOfSquares),
+];
+
+/// Converts the `kind` of a message that holds a job, to the wire and back.
+macro_rules! in_message {
+    ($($wire:ty),*) => {$(
+        impl From<Work> for $wire {
+            fn from(work: Work) -> Self {
+                match work {
+                    Work::Md5Search(part) => Self::Md5Search(part.into()),
+                    Work::SumOfSquares(sum) => Self::SumOfSquares(sum.into()),
+                }
+            }
+        }
+
+        impl TryFrom<$wire> for Work {
+            type Error = ProtoError;
+
+            fn try_from(wire: $wire) -> Result<Self, ProtoError> {
+                type Kind = $wire;
+                Ok(match wire {
+                    Kind::Md5Search(part) => Self::Md5Search(part.try_into()?),
+                    Kind::SumOfSquares(sum) => Self::SumOfSquares(sum.try_into()?),
+                })
+            }
+        }
+    )*};
+}
+in_message!(wire::submit::Kind, wire::description::Kind);
+
 impl Work {
+    /// Returns true unless this is a part of a longer description.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Self::Md5Search(part) => part.is_whole(),
+            Self::SumOfSquares(_) => true,
+        }
+    }
+
+    /// Returns the number of digits of the string up to the end of this part: the offset of the
+    /// next one.
+    pub fn next_offset(&self) -> usize {
+        match self {
+            Self::Md5Search(part) => part.offset + part.digits.len(),
+            Self::SumOfSquares(_) => 0,
+        }
+    }
+
+    /// Joins the next part to this one, which begins the description.
+    ///
+    /// # Errors
+    /// The parts do not meet, or the next one is empty.
+    pub fn join(self, next: Work) -> Result<Work, ProtoError> {
+        match (self, next) {
+            (Self::Md5Search(front), Self::Md5Search(next))
+                if front.offset == 0
+                    && next.offset == front.digits.len()
+                    && !next.digits.is_empty() =>
+            {
+                let digits = front.digits + &next.digits;
+                Ok(Self::Md5Search(Md5Part { offset: 0, digits, ..next }))
+            }
+            _ => Err(wrong("offset", "the description has a gap")),
+        }
+    }
+
     /// Returns `spec` with up to `most` digits of its string, from digit `offset` on.
     pub fn of(spec: &JobSpec, offset: usize, most: usize) -> Self {
         match spec {
@@ -187,7 +252,7 @@ impl Work {
     /// Returns the job of a submission, or of a whole description.
     ///
     /// # Errors
-    /// There is no such job; the sentence says why.
+    /// The description is not valid; the sentence says why.
     pub fn spec(&self) -> Result<JobSpec, String> {
         Ok(match self {
             Self::Md5Search(part) => {

@@ -1,6 +1,6 @@
 //! `counting`: 0, 1, 2, .. in hex without leading zeros. The nonce is the seed's value.
 
-use super::{Segment, Surroundings, digits, number_segment};
+use super::segment::{Segment, Surroundings, number_segment};
 use crate::puzzle::{Encoding, Puzzle};
 use crate::span::Span;
 
@@ -19,11 +19,12 @@ impl Counting {
         format!("{}{nonce:0digits$x}", self.around.prefix)
     }
 
+    /// Returns a nonce whose seed may be `seed`; the caller writes its seed and compares.
     pub(super) fn nonce(&self, seed: &str) -> Option<u128> {
-        digits::parse(seed.strip_prefix(self.around.prefix)?)
+        u128::from_str_radix(seed.strip_prefix(self.around.prefix)?, 16).ok()
     }
 
-    /// Message bytes with the seed of `nonce`.
+    /// Returns the length in bytes of the message with the seed of `nonce`.
     pub(super) fn message_len(&self, nonce: u128) -> usize {
         self.around.message(&format!("{nonce:0digits$x}", digits = self.digits(nonce))).len()
     }
@@ -39,7 +40,8 @@ impl Counting {
         number_segment(&self.around, digits, Span::new(start, end), nonce)
     }
 
-    /// Digits of the seed: as few as possible, one more where `bytes` needs an even total.
+    /// Returns the number of digits of the seed: as few as possible, one more where `bytes` needs
+    /// an even total.
     fn digits(&self, nonce: u128) -> usize {
         let least = (128 - nonce.leading_zeros()).div_ceil(4).max(1) as usize;
         match self.around.encoding {

@@ -1,4 +1,4 @@
-//! Where a hex digit stands in a message, and how it is written there.
+//! Places of hex digits in a message, and their bits there.
 
 use crate::puzzle::Encoding;
 
@@ -6,7 +6,7 @@ use crate::puzzle::Encoding;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digit {
     encoding: Encoding,
-    /// Counted in digits from the start of the message.
+    /// Index in digits from the start of the message.
     position: usize,
 }
 
@@ -15,12 +15,12 @@ impl Digit {
         Self { encoding, position }
     }
 
-    /// How the digit is written.
+    /// Returns the encoding of the digit.
     pub fn encoding(self) -> Encoding {
         self.encoding
     }
 
-    /// The message byte that holds the digit.
+    /// Returns the index of the message byte that holds the digit.
     pub fn byte(self) -> usize {
         match self.encoding {
             Encoding::Text => self.position,
@@ -28,12 +28,13 @@ impl Digit {
         }
     }
 
-    /// The message word (of four bytes, counted through all blocks) that holds the digit.
+    /// Returns the index of the message word (four bytes, counted through all blocks) that holds
+    /// the digit.
     pub fn word(self) -> usize {
         self.byte() / 4
     }
 
-    /// The digit's index in its word: 0..4 in `text`, 0..8 in `bytes`, first in the message first.
+    /// Returns the index of the digit in its word, in message order: 0..4 in `text`, 0..8 in `bytes`.
     pub fn index_in_word(self) -> usize {
         match self.encoding {
             Encoding::Text => self.position % 4,
@@ -41,7 +42,7 @@ impl Digit {
         }
     }
 
-    /// The bits of the little-endian message word that belong to the digit.
+    /// Returns the bits of the little-endian message word that belong to the digit.
     pub fn mask(self) -> u32 {
         match self.encoding {
             Encoding::Text => 0xff << (8 * (self.byte() % 4)),
@@ -49,7 +50,7 @@ impl Digit {
         }
     }
 
-    /// The digit `value` (0..16) as it stands in its word.
+    /// Returns the bits that the digit `value` (0..16) sets in its word.
     pub fn spell(self, value: u32) -> u32 {
         match self.encoding {
             Encoding::Text => u32::from(character(value)) << (8 * (self.byte() % 4)),
@@ -68,26 +69,7 @@ impl Digit {
     }
 }
 
-/// The lower-case character of a digit.
+/// Returns the lower-case character of a digit.
 fn character(value: u32) -> u8 {
     b"0123456789abcdef"[value as usize % 16]
-}
-
-/// The bytes of `characters`: themselves in `text`; decoded, two digits a byte, in `bytes`.
-pub(super) fn message(encoding: Encoding, characters: &str) -> Vec<u8> {
-    let value = |c: u8| char::from(c).to_digit(16).unwrap_or_default() as u8;
-    match encoding {
-        Encoding::Text => characters.as_bytes().to_vec(),
-        Encoding::Bytes => characters
-            .as_bytes()
-            .chunks_exact(2)
-            .map(|pair| value(pair[0]) << 4 | value(pair[1]))
-            .collect(),
-    }
-}
-
-/// The value of lower-case hex digits as [`message`] and the layouts write them.
-pub(super) fn parse(digits: &str) -> Option<u128> {
-    let written_here = digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-    if written_here { u128::from_str_radix(digits, 16).ok() } else { None }
 }

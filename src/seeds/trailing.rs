@@ -1,15 +1,16 @@
-//! `trailing`: seeds of one length, as long as the one block allows, written as the nonce with
-//! leading zeros. The seed ends with a message word, so the last digits vary a late word and every
-//! step before it is the base's.
+//! `trailing`: seeds of one length, the longest that fits one block, written as the nonce with
+//! leading zeros. The seed ends where a message word ends, so its last digits vary a late word, and
+//! all members of a base share the steps before it.
 
-use super::{LayoutError, Segment, Surroundings, digits, number_segment};
+use super::layout::LayoutError;
+use super::segment::{Segment, Surroundings, number_segment};
 use crate::puzzle::{Encoding, Puzzle};
 use crate::span::Span;
 
-/// Bytes of a block that hold message: padding takes a 1 bit and an eight-byte length.
+/// Longest message of one block, in bytes: padding adds a 1 bit and an eight-byte length.
 const BLOCK_ROOM: usize = 55;
 
-/// More digits would not fit a nonce.
+/// Most digits that vary; the room of 32 digits would not fit a `u128`.
 const MOST_VARYING: usize = 31;
 
 #[derive(Clone, Debug)]
@@ -23,10 +24,6 @@ impl Trailing {
     pub(super) fn new(puzzle: &Puzzle) -> Result<Self, LayoutError> {
         let around = Surroundings::of(puzzle);
         let words = BLOCK_ROOM.saturating_sub(around.string_bytes()) / 4;
-        let digits = match around.encoding {
-            Encoding::Text => (4 * words).saturating_sub(around.prefix.len()),
-            Encoding::Bytes => (8 * words).saturating_sub(around.string.len() % 2),
-        };
         if words == 0 {
             let most = match around.encoding {
                 Encoding::Text => BLOCK_ROOM - 4,
@@ -34,6 +31,10 @@ impl Trailing {
             };
             return Err(LayoutError::StringTooLong { digits: around.string.len(), most });
         }
+        let digits = match around.encoding {
+            Encoding::Text => 4 * words - around.prefix.len(),
+            Encoding::Bytes => 8 * words - around.string.len() % 2,
+        };
         Ok(Self { around, digits, words })
     }
 
@@ -41,7 +42,7 @@ impl Trailing {
         1 << (4 * self.digits.min(MOST_VARYING))
     }
 
-    /// The message word that members vary.
+    /// Returns the index of the message word that members vary.
     pub(super) fn family_word(&self) -> usize {
         self.words - 1
     }
@@ -50,11 +51,9 @@ impl Trailing {
         format!("{}{nonce:0digits$x}", self.around.prefix, digits = self.digits)
     }
 
+    /// Returns a nonce whose seed may be `seed`; the caller writes its seed and compares.
     pub(super) fn nonce(&self, seed: &str) -> Option<u128> {
-        let digits = seed.strip_prefix(self.around.prefix)?;
-        let (zeros, varying) =
-            digits.split_at_checked(digits.len().saturating_sub(MOST_VARYING))?;
-        zeros.bytes().all(|c| c == b'0').then(|| digits::parse(varying))?
+        u128::from_str_radix(seed.strip_prefix(self.around.prefix)?, 16).ok()
     }
 
     pub(super) fn segment(&self, nonce: u128) -> Segment {

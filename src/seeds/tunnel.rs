@@ -1,22 +1,23 @@
-//! `tunnel`: 32-byte prefixes whose words 3, 4 and 7 can change together without any effect on
-//! the steps before the 23rd (message modification; Klima, "Tunnels in Hash Functions", 2006).
+//! `tunnel`: 32-byte prefixes whose words 3, 4 and 7 change together without any effect on the
+//! steps before the 23rd (message modification; Klima, "Tunnels in Hash Functions", 2006).
 //!
-//! `Q3` takes other values; words 3, 4 and 7 make up for it in the steps that see `Q3` directly,
-//! and conditions on `Q4` and `Q5` keep the boolean functions of steps 5 and 6 from seeing it.
-//! In `bytes` words are free, so any `Q3` will do. In `text` every byte must stay a hex digit, so
-//! members toggle seven single bits of `Q3`, from prefixes found by search
-//! (`examples/tunnel_prefixes.rs` is such a search).
+//! `Q3` differs between members. Words 3, 4 and 7 compensate for it in the steps that use `Q3`
+//! directly, and conditions on `Q4` and `Q5` hide it from the boolean functions of steps 5 and 6.
+//! In `bytes` any word is allowed, hence any `Q3`. In `text` every byte must stay a hex digit, so
+//! members toggle seven single bits of `Q3`, starting from prefixes that a search found
+//! (`examples/tunnel_prefixes.rs`).
 
-use super::{Digit, Family, Segment, Surroundings, digits};
+use super::digits::Digit;
+use super::segment::{Family, SEGMENT_DIGITS, Segment, Surroundings};
 use crate::puzzle::{Encoding, Puzzle};
 use crate::span::Span;
 use crate::steps::{INITIAL, step, word_for};
 use std::sync::{Arc, OnceLock};
 
-/// The first step that sees a member's word.
-pub(super) const FIRST_STEP: usize = 23;
+/// First step that adds a member's word.
+pub const TUNNEL_START: usize = 23;
 
-/// Bytes before the string, extra digits left out.
+/// Length of the prefix in bytes, without extra digits.
 const PREFIX_BYTES: usize = 32;
 
 /// The bits of `Q3` that members toggle in `text`.
@@ -25,13 +26,13 @@ pub(super) const TOGGLES: [u32; 7] = [3, 8, 11, 16, 19, 24, 27];
 /// Word 7 of member 0 in `text`: the characters 9999.
 const TEXT_WORD_7: u32 = u32::from_le_bytes(*b"9999");
 
-/// Word 5s used with each prefix in `text`; each prefix has more among its 22^4.
+/// Number of word 5s used with each prefix in `text`; more of the 22^4 would fit each prefix.
 pub(super) const WORD_5_CHOICES: usize = 512;
 
-/// Every way to write a hex digit.
+/// All characters that are hex digits.
 const HEX_CHARACTERS: &[u8; 22] = b"0123456789abcdefABCDEF";
 
-/// More extra digits would not fit a nonce.
+/// Most extra digits; with more, the room would not fit a `u128`.
 const MOST_EXTRA: usize = 21;
 
 /// Words 0 to 5 for `text`; `tests` recomputes every member of each.
@@ -54,7 +55,7 @@ pub(super) const PREFIXES: [&[u8; 24]; 16] = [
     b"C42bFAE578BbAABADCEA9aa4",
 ];
 
-/// The same for seeds that are written with a leading 0x.
+/// Words 0 to 5 for seeds that start with 0x.
 pub(super) const PREFIXES_0X: [&[u8; 24]; 16] = [
     b"0xA32Bfa5ef3AFABCFDA0c87",
     b"0xf44C17a6dbBAAAEDCA00A9",
@@ -74,10 +75,10 @@ pub(super) const PREFIXES_0X: [&[u8; 24]; 16] = [
     b"0xc47EE4798cAFABCFCEa5d9",
 ];
 
-/// Members of a family in `bytes`.
+/// Number of members of a family in `bytes`.
 const BYTES_MEMBERS: u32 = 256;
 
-/// Word 2 and the sum of `Q3` and word 7 in `bytes`: any constants will do.
+/// Word 2, and the sum of `Q3` and word 7, in `bytes`; both are arbitrary.
 const BYTES_WORD_2: u32 = 0;
 const BYTES_SUM_7: u32 = 0x5eed_5eed;
 
@@ -85,13 +86,13 @@ const BYTES_SUM_7: u32 = 0x5eed_5eed;
 pub(super) struct Tunnel {
     around: Surroundings,
     prefixes: &'static [&'static [u8; 24]],
-    /// Digits between the prefix and the string that count as part of the seed.
+    /// Number of the seed's digits between prefix and string.
     extra: usize,
-    /// The word 5s of each prefix, found when first needed.
+    /// The word 5s of each prefix, searched on first use.
     words_5: Arc<[OnceLock<Box<[u32]>>]>,
 }
 
-/// The numbers that a nonce is made of in `text`, fastest first.
+/// The parts of a nonce in `text`, fastest first.
 struct TextNonce {
     member: u32,
     word_6: u32,
@@ -105,9 +106,9 @@ impl Tunnel {
         let around = Surroundings::of(puzzle);
         let length = PREFIX_BYTES + around.string.len();
         let extra = match around.encoding {
-            // As many as cost no further block: a 1 bit and the length take nine bytes.
+            // As many as need no further block; padding takes nine bytes at least.
             Encoding::Text => ((length + 9).next_multiple_of(64) - 9 - length).min(MOST_EXTRA),
-            // Words are free here; one digit may be needed for an even total.
+            // Words give enough room; one digit may be needed for an even total.
             Encoding::Bytes => around.string.len() % 2,
         };
         let prefixes: &[_] = if puzzle.seed_prefix() { &PREFIXES_0X } else { &PREFIXES };
@@ -148,11 +149,11 @@ impl Tunnel {
         prefix + &extra
     }
 
-    /// A nonce whose seed may be `seed`; the caller writes the seed again and compares.
+    /// Returns a nonce whose seed may be `seed`; the caller writes its seed and compares.
     pub(super) fn nonce(&self, seed: &str) -> Option<u128> {
         let characters = if self.around.encoding == Encoding::Text { 32 } else { 64 };
         let (prefix, extra) = seed.split_at_checked(characters)?;
-        let bytes = digits::message(self.around.encoding, prefix);
+        let bytes = self.around.encoding.message(prefix.to_owned());
         let mut words = [0; 8];
         for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
             *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -172,7 +173,7 @@ impl Tunnel {
                 let base_digits = (24..28)
                     .rev()
                     .chain((PREFIX_BYTES..PREFIX_BYTES + self.extra).rev())
-                    .take(super::SEGMENT_DIGITS);
+                    .take(SEGMENT_DIGITS);
                 self.cut(nonce, base_digits.collect(), members)
             }
             Encoding::Bytes => {
@@ -181,12 +182,12 @@ impl Tunnel {
         }
     }
 
-    /// The segment around `nonce` in which the digits at `places` vary.
+    /// Returns the segment around `nonce` in which the digits at `places` vary.
     fn cut(&self, nonce: u128, places: Vec<usize>, members: Vec<[u32; 3]>) -> Segment {
         let size = (members.len() as u128) << (4 * places.len());
         let first = nonce - nonce % size;
         let seed = self.seed(first);
-        let mut message = digits::message(self.around.encoding, &(seed + &self.around.string));
+        let mut message = self.around.encoding.message(seed + &self.around.string);
         let base_digits: Vec<_> =
             places.into_iter().map(|place| Digit::new(self.around.encoding, place)).collect();
         for digit in &base_digits {
@@ -238,17 +239,17 @@ impl Tunnel {
             |prefix: &&[u8; 24]| (0..3).all(|i| text_word(&prefix[4 * i..]) == words[i]);
         let prefix = self.prefixes.iter().position(same_front)?;
         let choice = self.words_5(prefix).iter().position(|&word| word == words[5])?;
-        let word_6 = digits::parse(std::str::from_utf8(&words[6].to_le_bytes()).ok()?)?;
+        let word_6 = number(std::str::from_utf8(&words[6].to_le_bytes()).ok()?)?;
         let first = TextNonce { member: 0, word_6: 0, extra: 0, choice, prefix };
         let members = text_members(&self.text_words(&first));
         let member = members.iter().position(|m| *m == [words[3], words[4], words[7]])?;
-        let extra = if extra.is_empty() { 0 } else { digits::parse(extra)? };
+        let extra = if extra.is_empty() { 0 } else { number(extra)? };
         let fast = word_6 << TOGGLES.len() | member as u128;
         let slow = (prefix * WORD_5_CHOICES + choice) as u128;
         Some((slow << (4 * self.extra) | extra) << (16 + TOGGLES.len()) | fast)
     }
 
-    /// The word 5s of a prefix: its own, then the others that fit in order of their characters.
+    /// Returns the word 5s of a prefix: its own, then others in order of their characters.
     fn words_5(&self, prefix: usize) -> &[u32] {
         self.words_5[prefix].get_or_init(|| {
             let words: [u32; 6] =
@@ -263,7 +264,7 @@ impl Tunnel {
     }
 }
 
-/// The `index`-th word of four hex characters of either case.
+/// Returns the word of the four hex characters, of either case, with this `index`.
 fn nth_text_word(index: u32) -> u32 {
     let characters = HEX_CHARACTERS.len() as u32;
     let place = |n: u32| HEX_CHARACTERS[(index / characters.pow(n) % characters) as usize];
@@ -274,11 +275,16 @@ fn text_word(characters: &[u8]) -> u32 {
     u32::from_le_bytes([characters[0], characters[1], characters[2], characters[3]])
 }
 
+/// Returns `value` with `digits` digits; none if `digits` is 0.
 fn digits_of(value: u128, digits: usize) -> String {
     if digits == 0 { String::new() } else { format!("{value:0digits$x}") }
 }
 
-/// Words 3, 4 and 7 of one member, from those of member 0.
+fn number(digits: &str) -> Option<u128> {
+    u128::from_str_radix(digits, 16).ok()
+}
+
+/// Returns words 3, 4 and 7 of one member, from those of member 0.
 fn text_member(words: &[u32; 8], member: u32) -> [u32; 3] {
     let toggled = || TOGGLES.iter().enumerate().filter(|(n, _)| member >> n & 1 == 1);
     let sum = |turn: u32| {
@@ -291,7 +297,7 @@ fn text_members(words: &[u32; 8]) -> Vec<[u32; 3]> {
     (0..1 << TOGGLES.len()).map(|member| text_member(words, member)).collect()
 }
 
-/// Words 0 to 7 of a nonce in `bytes`: words 0 and 1 count segments, word 6 bases.
+/// Returns words 0 to 7 of a nonce in `bytes`: words 0 and 1 count segments, word 6 bases.
 fn bytes_words(nonce: u128) -> [u32; 8] {
     let base = nonce / u128::from(BYTES_MEMBERS);
     let member = (nonce % u128::from(BYTES_MEMBERS)) as u32;
@@ -312,12 +318,12 @@ fn bytes_nonce(words: &[u32; 8]) -> Option<u128> {
     Some(base * u128::from(BYTES_MEMBERS) + member as u128)
 }
 
-/// The state before step 3.
+/// Returns the state before step 3.
 fn before_3(words: &[u32; 8]) -> [u32; 4] {
     (0..3).fold(INITIAL, |state, i| step(i, state, words[i]))
 }
 
-/// Words 3, 4 and 7 of one member: `Q3` is its number, `Q4` always 0.
+/// Returns words 3, 4 and 7 of one member: `Q3` is its number, `Q4` is always 0.
 fn bytes_member(before_3: [u32; 4], q3: u32) -> [u32; 3] {
     let three = word_for(3, before_3, q3);
     let four = word_for(4, step(3, before_3, three), 0);
@@ -329,7 +335,7 @@ fn bytes_members(words: &[u32; 8]) -> Vec<[u32; 3]> {
     (0..BYTES_MEMBERS).map(|q3| bytes_member(before, q3)).collect()
 }
 
-/// Word 5 makes `Q5` all ones; it does not see `Q3`, because `Q4` is 0.
+/// Returns the word 5 that makes `Q5` all ones; it does not depend on `Q3`, because `Q4` is 0.
 fn bytes_word_5(words: &[u32; 8]) -> u32 {
     let before = (0..5).fold(INITIAL, |state, i| step(i, state, words[i]));
     word_for(5, before, !0)

@@ -296,7 +296,7 @@ class Puzzle:
              "--seeds", "trailing", "--backend", "cpu", "--solutions", str(1 << 30), "--json",
              "-q", "--start", str(start_at), "--count", str(count), self.string],
             capture_output=True, text=True, timeout=120)
-        return sorted(int(n) for n in re.findall(r'"event":"solution","nonce":"(\d+)"',
+        return sorted(int(n) for n in re.findall(r'"event":"solution".*"nonce":"(\d+)"',
                                                  done.stdout))
 
     def prepare(self, floor):

@@ -1,11 +1,10 @@
 //! Audits on a backend.
 
 use super::*;
-use seedrush::coordinator::{
-    Assignment, Audit, ClientId, Event, Grant, Join, Reason, Report, Standing,
-};
+use seedrush::coordinator::{Assignment, Audit, ClientId, Event, Join, Reason, Report, Standing};
 use seedrush::cpu::Cpu;
-use seedrush::jobs::{JobKind, Outcome};
+use seedrush::jobs::{JobKind, Outcome, SearchOutcome};
+use seedrush::lease::Grant;
 use seedrush::net::server::examine;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,8 +29,8 @@ fn with_client(key: u8) -> (Coordinator, ClientId) {
     (coordinator, client)
 }
 
-fn shares_of(grant: &Grant, cpu: &Cpu) -> Vec<u128> {
-    let JobSpec::Md5Search(search) = &grant.spec else { panic!("a sum") };
+fn shares_of(grant: &Grant, spec: &JobSpec, cpu: &Cpu) -> Vec<u128> {
+    let JobSpec::Md5Search(search) = spec else { panic!("a sum") };
     let bits = grant.share_bits.unwrap();
     let control = Control::new(search.space().clone(), grant.span, bits, usize::MAX);
     cpu.search(&control).unwrap();
@@ -47,12 +46,12 @@ fn lease_and_audit(
     keep: impl Fn(Span, u128) -> bool,
 ) -> (Span, Vec<u128>, Audit) {
     let answer = coordinator.request(Duration::ZERO, client, request).unwrap();
-    let Assignment::Lease(grant) = answer else { panic!("{answer:?}") };
+    let Assignment::Lease(grant, spec) = answer else { panic!("{answer:?}") };
     assert!(grant.share_bits >= Some(15), "shares rarer than the judge would audit: {grant:?}");
-    let all = shares_of(&grant, cpu);
+    let all = shares_of(&grant, &spec, cpu);
     let (lease, epoch, job, span) = (grant.lease, grant.epoch, grant.job, grant.span);
     let shares = all.iter().copied().filter(|&nonce| keep(span, nonce)).collect();
-    let outcome = Outcome::Md5Search { hits: Vec::new(), shares };
+    let outcome = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares });
     let report = Report { lease, epoch, job, span, outcome, last: true };
     assert_eq!(coordinator.report(Duration::ZERO, client, &report).unwrap().counted, span.len());
     let events = std::iter::from_fn(|| coordinator.poll_event());

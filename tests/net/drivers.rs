@@ -1,8 +1,9 @@
 //! Honest servers and clients, in one process.
 
 use super::*;
+use seedrush::lease::JobEnd;
 use seedrush::net::client::admin::{Admin, AdminError};
-use seedrush::proto::{JobEnd, Md5Part, Squares, State, Work};
+use seedrush::proto::{Md5Part, Squares, State, Work};
 
 const FAST: Duration = Duration::ZERO;
 
@@ -14,11 +15,11 @@ async fn clients_solve(transport: Transport, clients: usize, bits: u32) {
     let ServerEnding::Over(over) = server.ended().await else {
         panic!("the server was not stopped")
     };
-    assert_eq!(over.end, Some(JobEnd::Finished));
+    assert_eq!(over.end, Some(JobEnd::Finished { winner: None }));
     assert!(puzzle(bits, "A7C02215FC").is_solved_by(&over.seed), "{}", over.seed);
     let mut ids = Vec::new();
     for client in all {
-        let client::Ending::Over(told, id) = end_of(client).await else {
+        let client::ClientEnding::Over(told, id) = end_of(client).await else {
             panic!("the job has not ended")
         };
         assert_eq!(told, over);
@@ -26,7 +27,7 @@ async fn clients_solve(transport: Transport, clients: usize, bits: u32) {
     }
     ids.sort_unstable();
     assert!(ids.iter().copied().eq(1..=clients as u64), "{ids:?}");
-    assert!(ids.contains(&over.winner));
+    assert!(ids.contains(&over.winner()));
     check_coverage(&service, 1);
 }
 
@@ -82,7 +83,7 @@ async fn jobs_are_submitted_listed_and_cancelled_over_either() {
         assert!(clients[0].done >= 1e6 && clients[0].connected);
 
         assert_eq!(server.stopped().await, ServerEnding::Stopped);
-        let client::Ending::Over(over, 1) = end_of(worker).await else {
+        let client::ClientEnding::Over(over, 1) = end_of(worker).await else {
             panic!("the client was not told")
         };
         assert_eq!(over.end, None);
@@ -124,10 +125,10 @@ async fn a_client_that_runs_once_ends_with_the_job_it_worked_on() {
     let squares = Work::SumOfSquares(Squares { first: 1, last: 1 << 30 });
     let job = admin.submit(squares, 1).await.unwrap();
     for client in clients {
-        let client::Ending::Over(over, _) = end_of(client).await else {
+        let client::ClientEnding::Over(over, _) = end_of(client).await else {
             panic!("the job has not ended")
         };
-        assert_eq!((over.job, over.end), (job.0, Some(JobEnd::Finished)));
+        assert_eq!((over.job, over.end), (job.0, Some(JobEnd::Finished { winner: None })));
     }
     server.stopped().await;
 }
@@ -168,7 +169,7 @@ async fn a_string_of_ten_thousand_digits_reaches_clients_by_datagram() {
         }
     });
     assert_eq!(timeout(GUARD, jobs.recv()).await.unwrap().as_ref(), Some(&string));
-    assert!(matches!(end_of(worker).await, client::Ending::Over(_, 1)));
+    assert!(matches!(end_of(worker).await, client::ClientEnding::Over(_, 1)));
     assert!(matches!(server.ended().await, ServerEnding::Over(_)));
 }
 
@@ -183,7 +184,7 @@ async fn a_client_without_a_server_ends_as_unreachable() {
         let backend = Arc::new(Scan { pause: FAST });
         let ending = client::run(config, backend, std::future::pending(), |_| {});
         let ending = timeout(GUARD, ending).await.unwrap();
-        assert!(matches!(ending, client::Ending::Unreachable(_)), "{ending:?}");
+        assert!(matches!(ending, client::ClientEnding::Unreachable(_)), "{ending:?}");
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::relay::{CutRelay, LossyRelay};
 use super::*;
+use seedrush::lease::JobEnd;
 use seedrush::net::client::admin::Admin;
-use seedrush::proto::{JobEnd, Squares, State, Work};
+use seedrush::proto::{Squares, State, Work};
 
 /// Returns times for clients that need a second for a message and its answer.
 fn slow_network() -> Config {
@@ -22,7 +23,7 @@ async fn a_search_over_a_lossy_network_finds_a_solution() {
     let ServerEnding::Over(over) = server.ended().await else {
         panic!("the server was not stopped")
     };
-    assert_eq!(over.end, Some(JobEnd::Finished));
+    assert_eq!(over.end, Some(JobEnd::Finished { winner: None }));
     assert!(puzzle(16, "A7C02215FC").is_solved_by(&over.seed));
     check_coverage(&service, 1);
     let (passed, lost) = relay.counts();
@@ -84,7 +85,7 @@ async fn a_client_searches_on_without_its_server_and_reports_afterwards() {
     assert_eq!(server.service.read(|coordinator| coordinator.totals().clients), 1);
     check_coverage(&server.service, 1);
     assert_eq!(server.stopped().await, ServerEnding::Stopped);
-    assert!(matches!(end_of(worker).await, client::Ending::Over(_, 1)));
+    assert!(matches!(end_of(worker).await, client::ClientEnding::Over(_, 1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +123,7 @@ async fn clients_join_a_new_server_at_the_old_address() {
         panic!()
     };
     assert!(puzzle(10, "cd").is_solved_by(&over.seed));
-    assert_eq!(end_of(worker).await, client::Ending::Over(over, 1));
+    assert_eq!(end_of(worker).await, client::ClientEnding::Over(over, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,9 @@ mod limits;
 mod plaintext;
 mod programs;
 mod relay;
+mod requests;
 mod roles;
+mod stops;
 
 use seedrush::backend::{Backend, BackendError, Control};
 use seedrush::coordinator::{Config, Coordinator, JobId};
@@ -174,7 +176,7 @@ fn route(address: SocketAddr, transport: Transport) -> Route {
     Route { target, port: 0, transport, retry_for: GUARD }
 }
 
-type Client = JoinHandle<client::Ending>;
+type Client = JoinHandle<client::ClientEnding>;
 
 /// Runs a client in this process.
 fn client(address: SocketAddr, transport: Transport, pause: Duration) -> Client {
@@ -192,7 +194,7 @@ fn client_with(
     tokio::spawn(client::run(config, Arc::new(Scan { pause }), std::future::pending(), show))
 }
 
-async fn end_of(client: Client) -> client::Ending {
+async fn end_of(client: Client) -> client::ClientEnding {
     timeout(GUARD, client).await.unwrap().unwrap()
 }
 

@@ -54,7 +54,7 @@ async fn old_clients_are_served_and_their_claims_verified() {
     let ServerEnding::Over(over) = server.ended().await else {
         panic!("the server was not stopped")
     };
-    assert_eq!(over.winner.to_string(), winner);
+    assert_eq!(over.winner().to_string(), winner);
     assert_eq!(Some(over.seed.as_str()), claim.split(',').nth(1));
 }
 
@@ -64,8 +64,8 @@ async fn old_and_native_clients_work_on_the_same_puzzle() {
     let mut old = TcpStream::connect(server.address).await.unwrap();
     let native = client(server.address, Transport::Tcp, Duration::from_micros(100));
     assert!(read_some(&mut old).await.ends_with(",2,A7C02215FC"));
-    let client::Ending::Over(over, id) = end_of(native).await else { panic!("not over") };
-    assert_eq!(over.winner, id);
+    let client::ClientEnding::Over(over, id) = end_of(native).await else { panic!("not over") };
+    assert_eq!(over.winner(), id);
     assert_eq!(read_some(&mut old).await, format!("stop,{id}"));
     assert!(matches!(server.ended().await, ServerEnding::Over(_)));
 }
@@ -200,4 +200,43 @@ async fn our_client_works_for_an_old_server() {
     stream.write_all(b"stop,3").await.unwrap();
     let ending = timeout(GUARD, client).await.unwrap().unwrap();
     assert_eq!(ending, plaintext::PlaintextEnding::Finished { winner: Some(3), client: 3 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_another_protocol_is_told_from_one_that_is_not_there() {
+    for (words, why) in [
+        ("", "not started with --classic"),
+        ("HTTP/1.1 400 Bad Request\r\n", "it said \"HTTP/1.1 400"),
+        ("7,99,ab", "it said \"7,99,ab\""),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [listener.local_addr().unwrap()];
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(words.as_bytes()).await.unwrap();
+        });
+        let backend = Arc::new(Scan { pause: Duration::ZERO });
+        let running = plaintext::run(
+            &addresses,
+            Transport::Tcp,
+            backend.clone(),
+            std::future::pending(),
+            |_, _, _| {},
+        );
+        let ending = timeout(GUARD, running).await.unwrap();
+        assert!(
+            matches!(&ending, plaintext::PlaintextEnding::OtherProtocol(text) if text.contains(why)),
+            "{words:?}: {ending:?}"
+        );
+        serving.await.unwrap();
+        let running = plaintext::run(
+            &addresses,
+            Transport::Tcp,
+            backend,
+            std::future::pending(),
+            |_, _, _| {},
+        );
+        let ending = timeout(GUARD, running).await.unwrap();
+        assert!(matches!(ending, plaintext::PlaintextEnding::Unreachable(_)), "{ending:?}");
+    }
 }

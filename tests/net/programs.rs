@@ -26,6 +26,8 @@ impl Program {
     pub(super) fn start(path: &str, words: &[&str]) -> Self {
         let mut command = Command::new(path);
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Servers that are stopped write files.
+        command.current_dir(env!("CARGO_TARGET_TMPDIR"));
         let mut child = command.spawn().unwrap();
         let (sender, lines) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
@@ -52,12 +54,23 @@ impl Program {
 
     /// The same, started by a program that may need words of its own.
     pub(super) fn server_of(path: &str, bind: &str, words: &[&str]) -> (Self, String) {
+        Self::server_with(path, bind, words, |line| {
+            line.contains("listening on ").then(|| address_in(line))
+        })
+    }
+
+    /// The same, with another way to read the address from a line.
+    pub(super) fn server_with(
+        path: &str,
+        bind: &str,
+        words: &[&str],
+        address: impl Fn(&str) -> Option<String>,
+    ) -> (Self, String) {
         let mut all = words.to_vec();
         all.extend(["--bind", bind, "--port", "0"]);
         let mut server = Self::start(path, &all);
-        let line = server.wait_for("listening on ");
-        let address = line.trim_start_matches("listening on ").split(',').next().unwrap();
-        let address = address.to_owned();
+        let line = server.wait_for("listening");
+        let address = address(&line).unwrap();
         (server, address)
     }
 
@@ -113,8 +126,19 @@ impl Drop for Program {
     }
 }
 
+/// Returns the address in the line with which a server says where it listens.
+pub(super) fn address_in(line: &str) -> String {
+    let (_, rest) = line.split_once("listening on ").unwrap();
+    rest.split(',').next().unwrap().to_owned()
+}
+
 pub(super) fn run(path: &str, words: &[&str]) -> (Option<i32>, String) {
     Program::start(path, words).end()
+}
+
+/// Returns the JSON lines among what a program said.
+pub(super) fn json_lines(said: &str) -> String {
+    said.lines().filter(|line| line.starts_with('{')).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -126,8 +150,11 @@ fn a_gpu_and_a_cpu_solve_a_puzzle_together() {
     let gpu = Program::start(CLIENT, &[&address, "--backend", "gpu", "--gpu", &gpu]);
     let (code, said) = server.end();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("client 2 joined") && said.contains("Final. Client "), "{said}");
-    for (client, backend) in [(cpu, "searching with cpu"), (gpu, "searching with gpu")] {
+    assert!(
+        said.contains("client 2 joined") && said.contains("found a solution of job 1:"),
+        "{said}"
+    );
+    for (client, backend) in [(cpu, "searching on cpu"), (gpu, "searching on gpu")] {
         let (code, said) = client.end();
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains(backend), "{said}");
@@ -148,9 +175,10 @@ fn solve(clients: usize, transport: &str, puzzle: &[&str]) {
     for id in 1..=clients {
         assert!(said.contains(&format!("client {id} joined from 127.0.0.1:")), "{said}");
     }
-    let last = said.lines().find(|line| line.starts_with("Final. Client ")).unwrap();
-    let winner = last.trim_start_matches("Final. Client ").split(' ').next().unwrap();
-    let check = said.lines().find_map(|line| line.strip_prefix("check   ")).unwrap();
+    assert_eq!(said.matches("found a solution of job 1:").count(), 1, "{said}");
+    let found = said.split(" found a solution of job 1:").next().unwrap();
+    let winner = found.rsplit("client ").next().unwrap().split(' ').next().unwrap();
+    let check = said.lines().find_map(|line| line.strip_prefix("check ")).unwrap().trim();
     let sum = Command::new("sh").args(["-c", check]).output().unwrap();
     let digest = String::from_utf8(sum.stdout).unwrap();
     assert!(said.contains(digest.split(' ').next().unwrap()), "{digest} is not in {said}");
@@ -181,13 +209,13 @@ fn two_clients_find_one_two_and_three_zero_bytes() {
 fn eight_clients_and_every_kind_of_puzzle() {
     solve(8, "auto", &["2", "abcdf"]);
     solve(2, "tcp", &["2", "abcdf", "--encoding", "bytes"]);
-    solve(2, "udp", &["--bits", "14", "abcdf", "--seed-prefix", "0x"]);
+    solve(2, "udp", &["--bits", "14", "abcdf", "--seed-prefix"]);
     solve(2, "tcp", &["2", "abcdf", "--seeds", "tunnel"]);
     solve(1, "udp", &["0", ""]);
 }
 
-/// Numbers that take a client some seconds to square, in this build.
-fn many() -> u128 {
+/// Returns how many numbers a client squares in some seconds, in this build.
+pub(super) fn many() -> u128 {
     if cfg!(debug_assertions) { 600_000_000 } else { 20_000_000_000 }
 }
 
@@ -207,7 +235,7 @@ fn stopped_client(transport: &str) -> (Program, Program, Program, String) {
 }
 
 #[cfg(unix)]
-fn is_exact(submit: Program) {
+pub(super) fn is_exact(submit: Program) {
     let last = many();
     let (code, said) = submit.end();
     assert_eq!(code, Some(0), "{said}");
@@ -242,167 +270,6 @@ fn a_client_that_comes_back_late_spoils_nothing() {
 }
 
 #[test]
-fn jobs_and_clients_are_listed_for_people_and_programs() {
-    let (_server, address) = Program::server(&["--serve", "--min-clients", "1"]);
-    let _client = Program::client(&address, &["--name", "box"]);
-    let to = ["--to", address.as_str()];
-    let ask = |words: &[&str]| run(SEEDRUSH, &[words, &to].concat());
-    let (code, said) = ask(&["submit", "md5", "2", "ABCD", "--json"]);
-    assert_eq!(code, Some(0), "{said}");
-    let line = said.lines().find(|line| line.starts_with('{')).unwrap();
-    let result: serde_json::Value = serde_json::from_str(line).unwrap();
-    assert_eq!((&result["event"], &result["state"]), (&"result".into(), &"finished".into()));
-    let seed = result["result"].as_str().unwrap();
-    let (code, _) = run(SEEDRUSH, &["verify", "2", "ABCD", seed]);
-    assert_eq!(code, Some(0));
-    let (code, said) = ask(&["submit", "sum-of-squares", "1", "1000000"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.lines().any(|line| line == "333333833333500000"), "{said}");
-    let (code, said) = ask(&["submit", "md5", "16", "ABCD", "--detach", "--priority", "3"]);
-    assert_eq!((code, said.trim()), (Some(0), "3"));
-    let (code, said) = ask(&["jobs", "--json"]);
-    assert_eq!((code, said.lines().count()), (Some(0), 3), "{said}");
-    let (code, said) = ask(&["clients"]);
-    assert!(code == Some(0) && said.contains("box") && said.contains("good"), "{said}");
-    assert_eq!(ask(&["cancel", "3"]).0, Some(0));
-    let (code, said) = ask(&["status", "3"]);
-    assert!(code == Some(0) && said.contains("cancelled"), "{said}");
-    let (code, said) = ask(&["status", "9"]);
-    assert!(code == Some(1) && said.contains("there is no job 9"), "{said}");
-}
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_tells_the_clients_and_prints_the_coverage() {
-    let (mut server, address) = Program::server(&["16", "ABCD", "--min-clients", "1"]);
-    let mut client = Program::client(&address, &[]);
-    client.wait_for("job 1");
-    server.wait_for("the search begins");
-    server.signal("-INT");
-    let (code, said) = server.end();
-    assert!(code == Some(130) && said.contains("units done"), "{said}");
-    let (code, said) = client.end();
-    assert!(code == Some(0) && said.contains("the server has ended the search"), "{said}");
-}
-
-#[test]
-fn what_cannot_work_is_one_clear_error() {
-    let usage = [
-        (SERVER, &["17", "ABCD"][..], "0 to 16"),
-        (SERVER, &["3", "XYZ"], "character 1"),
-        (SERVER, &["3"], "STRING is missing"),
-        (SERVER, &[], "N is missing"),
-        (SERVER, &["--serve", "3", "AB"], "without a puzzle"),
-        (SERVER, &["3", "AB", "--team", "644"], "team 644"),
-        (SERVER, &["3", "AB", "--team", "4", "--port", "5"], "cannot be used with"),
-        (SERVER, &["--bits", "12", "AB", "--classic"], "whole zero bytes"),
-        (SERVER, &["3", "AB", "--solutions", "0"], "solutions"),
-        (SERVER, &["3", "AB", "--solutions", "129", "--classic"], "up to 128"),
-        (CLIENT, &[], "HOST"),
-        (CLIENT, &["host:x"], "is no port"),
-        (CLIENT, &["host", "--transport", "pigeon"], "pigeon"),
-        (CLIENT, &["host", "--level", "mmx"], "mmx"),
-        (CLIENT, &["host", "--threads", "0"], "0"),
-        (SEEDRUSH, &["submit", "sum-of-squares", "5", "4", "--to", "host"], "5 to 4"),
-        (SEEDRUSH, &["jobs"], "--to"),
-    ];
-    for (program, words, why) in usage {
-        let (code, said) = run(program, words);
-        assert_eq!(code, Some(2), "{words:?}: {said}");
-        assert!(said.contains(why), "{words:?}: {said}");
-    }
-    let (_server, address) = Program::server(&["16", "ABCD"]);
-    let port = address.split(':').nth(1).unwrap();
-    for only in ["--tcp-only", "--udp-only"] {
-        let (code, said) = run(SERVER, &["3", "AB", "--bind", "127.0.0.1", "--port", port, only]);
-        assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
-        assert!(said.contains("something else listens there"), "{said}");
-    }
-}
-
-#[test]
-fn a_client_without_a_server_ends_with_code_three() {
-    // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = free.to_string();
-    for words in [&["--transport", "tcp"][..], &["--transport", "udp"], &["--classic"]] {
-        let words = [&[address.as_str(), "--retry-for", "0"], words].concat();
-        let (code, said) = run(CLIENT, &words);
-        assert!(code == Some(3) && said.contains("out of reach"), "{words:?} {code:?}: {said}");
-    }
-    let (code, said) = run(SEEDRUSH, &["jobs", "--to", &address, "--retry-for", "0"]);
-    assert!(code == Some(3) && said.contains("out of reach"), "{said}");
-}
-
-/// Something that accepts connections, and does with each what a test wants.
-fn listener(serve: fn(std::net::TcpStream)) -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            std::thread::spawn(move || serve(stream));
-        }
-    });
-    address
-}
-
-#[test]
-fn what_never_answers_is_no_server() {
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
-    let silent = |mut stream: TcpStream| while stream.read(&mut [0; 64]).is_ok_and(|n| n > 0) {};
-    let garbage = |mut stream: TcpStream| {
-        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-    };
-    // Frames that are messages, in answer to nothing: a reply with the number 9 and an empty ok.
-    let chatter = |mut stream: TcpStream| {
-        while stream.write_all(&[0, 0, 0, 5, 8, 9, 0xba, 1, 0]).is_ok() {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    };
-    let commands: [&[&str]; 5] = [
-        &["jobs"],
-        &["status", "1"],
-        &["cancel", "1"],
-        &["clients"],
-        &["submit", "sum-of-squares", "1", "2"],
-    ];
-    for serve in [silent as fn(TcpStream), garbage, chatter] {
-        let address = listener(serve);
-        for transport in ["tcp", "auto"] {
-            let asking: Vec<Program> = commands
-                .iter()
-                .map(|words| {
-                    let to = ["--to", &address, "--retry-for", "1", "--transport", transport];
-                    Program::start(SEEDRUSH, &[words, &to[..]].concat())
-                })
-                .collect();
-            for asked in asking {
-                let (code, said) = asked.end();
-                let errors = said.lines().filter(|line| line.starts_with("error")).count();
-                assert!(code == Some(3) && errors == 1, "{code:?}: {said}");
-                assert!(said.contains("out of reach"), "{said}");
-            }
-        }
-    }
-}
-
-#[test]
-fn old_and_new_programs_find_it_together() {
-    let (server, address) = Program::server(&["2", "A7C02215FC", "--classic"]);
-    let old = Program::client(&address, &["--classic"]);
-    let new = Program::client(&address, &["--transport", "tcp"]);
-    let (code, said) = server.end();
-    assert!(code == Some(0) && said.contains("Final. Client "), "{said}");
-    for client in [old, new] {
-        let (code, said) = client.end();
-        let knows = said.contains("you won") || said.contains("finished first");
-        assert!(code == Some(0) && knows, "{said}");
-    }
-}
-
-#[test]
 fn a_search_goes_on_when_nobody_reads_what_is_said() {
     let mut server = Command::new(SERVER)
         .args(["2", EASY, "--min-clients", "1", "--bind", "127.0.0.1", "--port", "0"])
@@ -412,9 +279,8 @@ fn a_search_goes_on_when_nobody_reads_what_is_said() {
         .spawn()
         .unwrap();
     let mut said = BufReader::new(server.stdout.take().unwrap()).lines();
-    let line = said.find(|line| line.as_ref().unwrap().starts_with("listening on ")).unwrap();
-    let line = line.unwrap();
-    let address = line.trim_start_matches("listening on ").split(',').next().unwrap();
+    let line = said.find(|line| line.as_ref().unwrap().contains("listening on ")).unwrap();
+    let address = &address_in(&line.unwrap());
     // From here on every line meets a closed pipe.
     drop(said);
     let mut client = Command::new(CLIENT)

@@ -25,7 +25,7 @@ fn a_ban_dismisses_a_client_and_admits_another_of_its_address() {
     assert!(code == Some(0) && said.contains("client 1 is banned"), "{said}");
     let (code, said) = bad.end();
     assert!(code == Some(1) && said.contains("operator"), "{code:?}: {said}");
-    server.wait_for("client 1 gets no more work: the server's operator has banned it");
+    server.wait_for("client 1 (bad) gets no more work: the server's operator has banned it");
     let mut good = Program::client(&address, &["--name", "good"]);
     good.wait_for("job 1");
     let (code, said) = ask(&address, &["clients"]);

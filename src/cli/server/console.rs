@@ -1,191 +1,187 @@
-//! What the server says: joins, reports, the status line, and how it ended.
+//! Prints what happens on the server: as a log for people, or as JSON lines.
 
+use super::classic::ClassicLog;
 use super::output::Output;
-use crate::cli::{INTERRUPTED, text};
-use crate::coordinator::{JobEnd, JobId};
-use crate::jobs::Solution;
-use crate::net::listener::ServerEnding;
+use crate::cli::{json, text};
+use crate::coordinator::{ClientId, JobEnd, JobId};
+use crate::jobs::{JobSpec, Solution};
 use crate::net::server::{ServerEvent, Service};
-use crate::puzzle::Puzzle;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-/// How often the status line is renewed.
-const STATUS_TIME: Duration = Duration::from_millis(500);
-
-/// Status lines between two reports of what clients say.
-const REPORT_EVERY: u32 = 20;
-
-/// Clients of whom reports are printed; beyond that nobody would read them.
-const REPORTED_CLIENTS: usize = 32;
-
-/// Spans of a coverage that are printed.
-const PRINTED_SPANS: usize = 20;
-
-/// Prints one of the last lines.
-macro_rules! say_to {
-    ($out:expr, $($words:tt)*) => { $out.say_at_last(format!($($words)*)) };
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// As they are, for a terminal.
+    Plain,
+    /// With the time in front, for a file.
+    Stamped,
+    /// As JSON, the log included.
+    Json,
 }
 
-/// What is shown while the server runs.
+/// Prints events, solutions and messages. Clones print to the same place.
 #[derive(Clone)]
 pub(super) struct Console {
-    service: Arc<Service>,
-    out: Output,
+    pub(super) service: Arc<Service>,
+    pub(super) out: Output,
+    pub(super) format: Format,
+    /// Drops the log and keeps the results.
+    pub(super) quiet: bool,
+    pub(super) classic: Arc<Mutex<ClassicLog>>,
+}
+
+/// An event in words, and as a JSON line.
+struct Told {
+    words: String,
+    name: &'static str,
+    fields: Value,
 }
 
 impl Console {
-    pub(super) fn new(service: Arc<Service>, quiet: bool) -> Self {
-        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-            bar.set_style(style);
-        }
-        Self { service, out: Output::new(bar) }
-    }
-
-    pub(super) async fn refresh(self) {
-        let mut tick = tokio::time::interval(STATUS_TIME);
-        for n in 1u32.. {
-            tick.tick().await;
-            if n.is_multiple_of(REPORT_EVERY) {
-                self.report();
-            }
-            self.out.status(self.status());
+    /// Prints a line of the log.
+    pub(super) fn log(&self, words: &str) {
+        match self.format {
+            _ if self.quiet => {}
+            Format::Plain => self.out.say(words.to_owned()),
+            Format::Stamped => self.out.say(text::stamped(words)),
+            Format::Json => {}
         }
     }
 
-    /// What clients have said of their work.
-    fn report(&self) {
-        let few = |clients: usize| (1..=REPORTED_CLIENTS).contains(&clients);
-        let clients = self
-            .service
-            .read(|coordinator| few(coordinator.totals().clients).then(|| coordinator.clients()));
-        for client in clients.into_iter().flatten().filter(|client| client.claimed_rate > 0) {
-            let (rate, tested) =
-                (text::rate(client.claimed_rate as f64), text::count(client.units));
-            let away = if client.connected { "" } else { ", out of reach" };
-            let (id, name) = (client.id, &client.name);
-            self.say(&format!("client {id} ({name}): {rate}, tested {tested}{away}"));
+    /// Prints a line of the log, or the event that says the same.
+    pub(super) fn tell(&self, words: &str, name: &str, fields: &Value) {
+        match self.format {
+            Format::Json => self.out.say(json::line(name, fields)),
+            Format::Plain | Format::Stamped => self.log(words),
         }
     }
 
-    /// Prints a line.
-    pub(super) fn say(&self, line: &str) {
-        self.out.say(line.to_owned());
-    }
-
-    fn status(&self) -> String {
-        let main = self.service.main_job();
-        let (totals, status) = self
-            .service
-            .read(|coordinator| (coordinator.totals(), main.and_then(|job| coordinator.job(job))));
-        let rate = text::rate(totals.search_rate as f64);
-        let mut line = format!("{} clients · {rate}", totals.clients);
-        match status {
-            Some(status) => {
-                line += &format!(" · tested {:.3e}", status.confirmed as f64);
-                if let Some(chance) = status.chance {
-                    line += &format!(" · chance so far {:.1} %", 100.0 * chance);
-                }
-            }
-            None => line += &format!(" · {} jobs", totals.active_jobs),
-        }
-        line
-    }
-
+    /// Prints an event of the server.
     pub(super) fn show(&self, event: &ServerEvent) {
-        let line = match event {
-            ServerEvent::Joined { client, address, what } => {
-                format!("client {client} joined from {address}: {what}")
-            }
-            ServerEvent::Left(client) => format!("client {client} left"),
-            ServerEvent::Started => "enough clients are here: the search begins".into(),
-            ServerEvent::Solution(job, solution) => format!(
-                "job {job}: client {} found {} with digest {}",
-                solution.client, solution.seed, solution.digest
+        if let ServerEvent::Solution(job, solution) = event {
+            return self.solution(*job, solution);
+        }
+        if let Some(told) = self.told(event) {
+            self.tell(&told.words, told.name, &told.fields);
+        }
+    }
+
+    fn told(&self, event: &ServerEvent) -> Option<Told> {
+        let told = |words, name, fields| Some(Told { words, name, fields });
+        match event {
+            ServerEvent::Joined { client, address, what } => told(
+                format!("client {client} joined from {address}: {what}"),
+                "joined",
+                json!({ "client": client, "address": address, "what": what }),
             ),
-            ServerEvent::JobEnded(job, end) => format!("job {job} {}", ending_words(*end)),
-            ServerEvent::Distrusted(client, reason) => {
-                format!("client {client} gets no more work: {reason}")
+            ServerEvent::Left(client) => {
+                told(format!("client {client} left"), "left", json!({ "client": client }))
             }
-            ServerEvent::Said(client, line) => format!("client {client}: {line}"),
-            ServerEvent::Missed(events) => format!("({events} events are missing here)"),
+            // Without a job there is nothing to begin.
+            ServerEvent::Started if !self.has_job() => None,
+            ServerEvent::Started => {
+                told("enough clients are here: the search begins".into(), "started", json!({}))
+            }
+            ServerEvent::JobEnded(job, end) => Some(self.job_ended(*job, *end)),
+            ServerEvent::Distrusted(client, reason) => told(
+                format!("{} gets no more work: {reason}", self.name_of(*client)),
+                "distrusted",
+                json!({ "client": client, "reason": reason }),
+            ),
+            ServerEvent::Said(client, line) => {
+                let mut log = self.classic.lock().unwrap_or_else(PoisonError::into_inner);
+                let words = log.take(*client, line, Instant::now())?;
+                told(
+                    format!("{}: {words}", self.name_of(*client)),
+                    "said",
+                    json!({ "client": client, "line": line }),
+                )
+            }
+            ServerEvent::Submitted { job, what, address } => told(
+                format!("job {job} was submitted from {address}: {what}"),
+                "submitted",
+                json!({ "job": job.0, "what": what, "address": address }),
+            ),
+            ServerEvent::Missed(events) => told(
+                format!(
+                    "{} passed unseen: this log could not keep up",
+                    text::plural(*events as usize, "event")
+                ),
+                "missed",
+                json!({ "events": events }),
+            ),
+            ServerEvent::Lingering(jobs) => told(
+                format!("staying for {}: --once would end here", text::plural(*jobs, "other job")),
+                "lingering",
+                json!({ "jobs": jobs }),
+            ),
+            ServerEvent::Solution(..) => None,
+        }
+    }
+
+    fn has_job(&self) -> bool {
+        self.service.read(|coordinator| coordinator.totals().active_jobs > 0)
+    }
+
+    fn job_ended(&self, job: JobId, end: JobEnd) -> Told {
+        let (state, words) = match end {
+            JobEnd::Finished { .. } => ("finished", "is finished"),
+            JobEnd::Exhausted => ("exhausted", "is over: everything is searched"),
+            JobEnd::Cancelled => ("cancelled", "was cancelled"),
         };
-        self.say(&line);
-    }
-}
-
-fn ending_words(end: JobEnd) -> &'static str {
-    match end {
-        JobEnd::Finished { .. } => "is finished",
-        JobEnd::Exhausted => "has nothing left to search, and no solution was there",
-        JobEnd::Cancelled => "was cancelled",
-    }
-}
-
-/// Says the last words, and how the program ends. Waits for who reads them, if anyone does.
-pub(super) fn conclude(
-    console: &Console,
-    puzzle: Option<&Puzzle>,
-    ending: &ServerEnding,
-) -> ExitCode {
-    let code = last_words(&console.service, &console.out, puzzle, ending);
-    console.out.end();
-    code
-}
-
-fn last_words(
-    service: &Service,
-    out: &Output,
-    puzzle: Option<&Puzzle>,
-    ending: &ServerEnding,
-) -> ExitCode {
-    let Some((puzzle, job)) = puzzle.zip(service.main_job()) else {
-        let jobs = service.read(|coordinator| coordinator.jobs());
-        for job in jobs.into_iter().filter(|job| job.ended.is_none()) {
-            say_to!(out, "job {}: {}", job.id, job.spec);
-            print_coverage(service, out, job.id);
-        }
-        return ExitCode::from(INTERRUPTED);
-    };
-    let solutions = service.read(|coordinator| coordinator.solutions(job, 0, usize::MAX));
-    for solution in &solutions {
-        print_solution(out, puzzle, solution);
-    }
-    match ending {
-        ServerEnding::Over(_) if !solutions.is_empty() => ExitCode::SUCCESS,
-        ServerEnding::Over(_) => ExitCode::from(1),
-        ServerEnding::Stopped => {
-            print_coverage(service, out, job);
-            ExitCode::from(INTERRUPTED)
+        Told {
+            words: format!("job {job} {words}"),
+            name: "job_ended",
+            fields: json!({ "job": job.0, "state": state }),
         }
     }
-}
 
-fn print_solution(out: &Output, puzzle: &Puzzle, solution: &Solution) {
-    let Solution { seed, digest, client, .. } = solution;
-    say_to!(out, "Final. Client {client} found seed: {seed} for hash: {digest}");
-    say_to!(out, "seed    {seed}");
-    say_to!(out, "digest  {digest}");
-    say_to!(out, "check   {}", text::check_line(puzzle, seed));
-}
-
-fn print_coverage(service: &Service, out: &Output, job: JobId) {
-    let Some(coverage) = service.read(|coordinator| coordinator.coverage(job)) else { return };
-    let leased: u128 = coverage.leased.iter().map(|span| span.len()).sum();
-    say_to!(
-        out,
-        "stopped: {} units done, {} were being worked on",
-        text::count(coverage.confirmed.len()),
-        text::count(leased)
-    );
-    for span in coverage.confirmed.iter().take(PRINTED_SPANS) {
-        say_to!(out, "done {span}");
+    /// `client 3 (box)`, or the number alone of one that has gone.
+    fn name_of(&self, client: u64) -> String {
+        let status = self.service.read(|coordinator| coordinator.client(ClientId(client)));
+        match status.filter(|status| !status.name.is_empty()) {
+            Some(status) => format!("client {client} ({})", status.name),
+            None => format!("client {client}"),
+        }
     }
-    if let Some(more) = coverage.confirmed.fragments().checked_sub(PRINTED_SPANS).filter(|n| *n > 0)
-    {
-        say_to!(out, "and {more} more spans");
+
+    /// Prints a solution when it is found; never dropped, whoever reads.
+    fn solution(&self, job: JobId, solution: &Solution) {
+        let Solution { seed, digest, client, .. } = solution;
+        let spec = self.service.read(|coordinator| coordinator.spec(job).cloned());
+        let Some(JobSpec::Md5Search(search)) = spec else { return };
+        let check = text::check_line(search.puzzle(), seed);
+        if self.format == Format::Json {
+            let fields = json!({
+                "job": job.0,
+                "client": client,
+                "seed": seed,
+                "digest": digest.to_string(),
+                "check": check,
+            });
+            return self.out.keep(json::line("solution", &fields));
+        }
+        self.log(&format!("{} found a solution of job {job}:", self.name_of(*client)));
+        self.out.keep(format!("seed      {seed}"));
+        self.out.keep(format!("digest    {digest}"));
+        self.out.keep(format!("check     {check}"));
+    }
+
+    /// Prints the last line of `--json`.
+    pub(super) fn result(&self, interrupted: bool) {
+        if self.format != Format::Json {
+            return;
+        }
+        let main = self.service.main_job();
+        let status = self.service.read(|coordinator| coordinator.job(main?));
+        let fields = json!({
+            "program": "server",
+            "interrupted": interrupted,
+            "solutions": status.as_ref().map(|status| status.solutions),
+            "confirmed": status.as_ref().map(|status| json::integer(status.confirmed)),
+        });
+        self.out.keep(json::line("result", &fields));
     }
 }

@@ -1,21 +1,22 @@
-//! What the server prints, written by a thread of its own: who reads it may stop reading, as a pager
-//! or a terminal under Ctrl-S does, and must not stop the server with it.
+//! Writes the server's output from a thread of its own: a reader may stop reading, as a pager or a
+//! terminal after Ctrl-S does, and must not stop the server.
 //!
-//! Lines wait in a queue with an end. Where it is full the oldest is dropped, and when writing goes on
-//! the reader is told how many are missing.
+//! Lines wait in a bounded queue. When it is full the oldest line of the log is dropped, never a
+//! result, and the reader is told later how many lines are missing.
 
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lines that wait to be written: more than a screen, less than a megabyte.
+/// Lines of the log that wait to be written: more than a screen, less than a megabyte. Results come on
+/// top; a job has at most a thousand.
 const MOST_LINES: usize = 1000;
 
-/// A reader that takes nothing for this long at the end is not waited for any more.
+/// At the end, a reader that takes nothing for this long is given up.
 const STALLED: Duration = Duration::from_secs(2);
 
-/// A reader that takes a little now and then is waited for until this long after the end.
+/// At the end, a slow reader is given up after this long.
 const LONGEST_END: Duration = Duration::from_secs(10);
 
 /// Writes to a terminal, a file or a pipe, and may take for ever.
@@ -46,24 +47,30 @@ impl Sink for ProgressBar {
 
 #[derive(Default)]
 struct Queue {
-    lines: VecDeque<String>,
-    /// Lines dropped since one was written last.
+    lines: VecDeque<Line>,
+    /// Lines dropped since the last one was written.
     dropped: u64,
     status: Option<String>,
     /// Pieces written so far.
     written: u64,
     closed: bool,
     ended: bool,
-    /// Whether the reader was waited for in vain.
+    /// True once the reader was given up.
     given_up: bool,
+}
+
+/// A line, and true where it must not be dropped.
+struct Line {
+    text: String,
+    kept: bool,
 }
 
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Rung when there is something to write.
+    /// Wakes the writer.
     more: Condvar,
-    /// Rung when something was written.
+    /// Wakes whoever waits for the writer.
     less: Condvar,
 }
 
@@ -87,27 +94,28 @@ impl Output {
         output
     }
 
-    /// Prints a line, now or later or never. Never waits.
-    pub(super) fn say(&self, line: String) {
+    /// Prints a line of the log, unless the reader is too slow. Never waits.
+    pub(super) fn say(&self, text: String) {
         let mut queue = self.0.queue();
-        if queue.lines.len() == MOST_LINES {
-            queue.lines.pop_front();
+        if queue.lines.len() >= MOST_LINES {
+            let oldest = queue.lines.iter().position(|line| !line.kept);
+            oldest.map(|place| queue.lines.remove(place));
             queue.dropped += 1;
+            if oldest.is_none() {
+                return;
+            }
         }
-        queue.lines.push_back(line);
+        queue.lines.push_back(Line { text, kept: false });
         self.0.more.notify_one();
     }
 
-    /// Prints one of the last lines: waits for room, unless nobody reads.
-    pub(super) fn say_at_last(&self, line: String) {
-        let queue = self.0.queue();
-        drop(
-            self.wait(queue, Instant::now() + LONGEST_END, |queue| queue.lines.len() < MOST_LINES),
-        );
-        self.say(line);
+    /// Prints a line of a result. Never dropped, never waits.
+    pub(super) fn keep(&self, text: String) {
+        self.0.queue().lines.push_back(Line { text, kept: true });
+        self.0.more.notify_one();
     }
 
-    /// Renews the status line. One that was not yet written is skipped.
+    /// Renews the status line. Skips one that was not written yet.
     pub(super) fn status(&self, status: String) {
         self.0.queue().status = Some(status);
         self.0.more.notify_one();
@@ -156,7 +164,7 @@ fn write(shared: &Shared, mut sink: impl Sink) {
             sink.line(&format!("({dropped} lines are missing here: nobody read them)"));
         }
         if let Some(line) = line {
-            sink.line(&line);
+            sink.line(&line.text);
         }
         if let Some(status) = status {
             sink.status(status);
@@ -221,27 +229,25 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_wait_for_a_reader_that_reads() {
+    fn results_are_never_dropped() {
         let (output, open, written) = gate();
-        let reader = std::thread::spawn(move || {
-            for _ in 0..3 * MOST_LINES {
-                open.send(()).unwrap();
-            }
-            written.iter().count()
-        });
-        for n in 0..3 * MOST_LINES {
-            output.say_at_last(n.to_string());
+        for n in 0..2 * MOST_LINES {
+            output.keep(format!("seed {n}"));
+            output.say(format!("line {n}"));
         }
+        (0..5 * MOST_LINES).for_each(|_| open.send(()).unwrap());
         output.end();
-        drop(output);
-        assert_eq!(reader.join().unwrap(), 3 * MOST_LINES);
+        let lines: Vec<String> = written.try_iter().collect();
+        let results: Vec<&String> = lines.iter().filter(|line| line.starts_with("seed")).collect();
+        assert_eq!(results.len(), 2 * MOST_LINES);
+        assert_eq!(results.last().unwrap().as_str(), format!("seed {}", 2 * MOST_LINES - 1));
     }
 
     #[test]
     fn the_end_does_not_wait_for_a_reader_that_does_not_read() {
         let (output, open, _written) = gate();
         for n in 0..3 * MOST_LINES {
-            output.say_at_last(n.to_string());
+            output.say(n.to_string());
         }
         output.status("still here".into());
         output.end();

@@ -1,4 +1,4 @@
-//! What the operator decides.
+//! Bans by the operator, and suspects.
 
 use super::*;
 
@@ -27,13 +27,13 @@ fn a_banned_client_loses_what_it_holds_and_what_it_claimed() {
     let refused = coordinator.request(SECOND, client, 3).unwrap_err();
     assert_eq!(refused, Refusal::Banned(reason));
     assert_eq!(coordinator.join(SECOND, newcomer(1, 0)), Err(Refusal::Banned(reason)));
-    // Again is the same, and nobody else is meant.
+    // A second ban changes nothing, and neither does one of an unknown client.
     coordinator.ban(client);
     coordinator.ban(ClientId(99));
     assert!(events(&mut coordinator).is_empty());
     let other = coordinator.join(SECOND, newcomer(2, 1_000)).unwrap().client;
     lease(coordinator.request(SECOND, other, 1).unwrap());
-    // Taken back, it begins like a new one.
+    // A client that is taken back begins like a new one.
     assert!(coordinator.unban(client) && !coordinator.unban(client));
     assert!(!coordinator.unban(other) && !coordinator.unban(ClientId(99)));
     lease(coordinator.request(SECOND, client, 4).unwrap());
@@ -41,7 +41,7 @@ fn a_banned_client_loses_what_it_holds_and_what_it_claimed() {
 }
 
 #[test]
-fn a_suspect_is_known_as_one_for_as_long_as_it_is_here() {
+fn a_client_stays_a_suspect_or_not_for_as_long_as_it_is_here() {
     let mut coordinator = coordinator();
     let suspect = Join { suspect: true, ..newcomer(1, 0) };
     let client = coordinator.join(Duration::ZERO, suspect).unwrap().client;

@@ -1,35 +1,35 @@
-//! What counts as done, and what those who lie and leave can make of it.
+//! Evidence: what it confirms, and how little liars gain who leave in time.
 
 use super::sim::{Manner, Sim, find};
 use super::*;
-use crate::coordinator::trust::{Evidence, Trust};
+use crate::coordinator::evidence::{Conduct, Evidence};
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Poisson};
 
-/// A report of `span` that holds only those shares that `kept` keeps.
+/// Returns a report of `span` that holds only those shares that `kept` keeps.
 fn lie(grant: &Grant, span: Span, kept: impl Fn(u128) -> bool) -> Report {
     let mut report = Report { outcome: find(grant, span), ..claim_of(grant, span) };
-    if let Outcome::Md5Search { shares, hits } = &mut report.outcome {
+    if let Outcome::Md5Search(SearchOutcome { shares, hits }) = &mut report.outcome {
         shares.retain(|&nonce| kept(nonce));
         hits.clear();
     }
     report
 }
 
-/// A report of `span` that holds nothing.
+/// Returns a report of `span` that holds nothing.
 fn claim_of(grant: &Grant, span: Span) -> Report {
-    let outcome = Outcome::Md5Search { hits: Vec::new(), shares: Vec::new() };
+    let outcome = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: Vec::new() });
     let (lease, epoch, job) = (grant.lease, grant.epoch, grant.job);
     Report { lease, epoch, job, span, outcome, last: false }
 }
 
-/// The front of a lease that is expected to hold so many shares.
+/// Returns the front of a lease that is expected to hold so many shares.
 fn worth(grant: &Grant, shares: u128) -> Span {
     grant.span.split_at(shares << grant.share_bits.unwrap()).0
 }
 
 #[test]
-fn who_claims_and_leaves_leaves_nothing_done() {
+fn claims_of_clients_that_leave_count_for_nothing() {
     // A claim without a share is found out at 40 expected ones: below, at and above that.
     for shares in [1, 5, 10, 20, 30, 34, 39, 40, 45, 100, 1000] {
         let mut coordinator = coordinator();
@@ -50,14 +50,14 @@ fn who_claims_and_leaves_leaves_nothing_done() {
 }
 
 #[test]
-fn who_claims_and_stays_holds_a_claim_and_ends_no_job() {
+fn claims_without_shares_confirm_nothing_and_end_no_job() {
     let mut coordinator = coordinator();
     let spec = small_search(20, 1);
     let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
     // More than the whole space, 30 shares' worth at a time.
     for session in 0..4_000 {
         let client = coordinator.join(SECOND, newcomer(session, 0)).unwrap().client;
-        let Assignment::Lease(grant) = coordinator.request(SECOND, client, 1).unwrap() else {
+        let Some(grant) = lent(coordinator.request(SECOND, client, 1).unwrap()) else {
             continue;
         };
         let (front, _) = worth(&grant, 30).split_at(grant.span.len());
@@ -86,7 +86,8 @@ fn a_claim_is_claimed_until_its_shares_make_it_credible() {
     assert_eq!(coordinator.client(client).unwrap().units, FIRST);
 }
 
-/// What sessions that do a part of their work get confirmed: units really searched, and others.
+/// Returns the units that sessions get confirmed which do a part of their work: those that they
+/// searched, and others.
 fn confirmed_of(sessions: u128, searched: impl Fn(u128) -> bool) -> (u128, u128) {
     let mut coordinator = coordinator();
     let job = coordinator.submit(Duration::ZERO, 1, search(40, 1), 1).unwrap();
@@ -113,8 +114,8 @@ fn confirmed_of(sessions: u128, searched: impl Fn(u128) -> bool) -> (u128, u128)
 }
 
 #[test]
-fn two_hundred_sessions_that_do_three_quarters_get_nothing_confirmed() {
-    // In runs of every length, as every part that is too small.
+fn sessions_that_search_three_quarters_or_less_get_nothing_confirmed() {
+    // Parts that are too small, in runs of several lengths.
     for percent in [5, 25, 50, 70, 75] {
         for run in [1, 10, 40] {
             let searched = move |nonce: u128| nonce / run % 100 < percent;
@@ -125,7 +126,7 @@ fn two_hundred_sessions_that_do_three_quarters_get_nothing_confirmed() {
 }
 
 #[test]
-fn those_who_do_nearly_all_pay_for_each_false_unit_with_several_honest_ones() {
+fn clients_that_skip_a_little_pay_several_honest_units_for_each_false_one() {
     for percent in [80, 85, 90, 95] {
         let searched = move |nonce: u128| nonce % 100 < percent;
         let (honest, false_units) = confirmed_of(200, searched);
@@ -134,7 +135,7 @@ fn those_who_do_nearly_all_pay_for_each_false_unit_with_several_honest_ones() {
 }
 
 #[test]
-fn the_rate_that_a_client_names_decides_nothing() {
+fn the_rate_that_a_client_names_has_no_effect_on_its_leases() {
     let mut coordinator = coordinator();
     coordinator.submit(Duration::ZERO, 1, search(60, 1), 1).unwrap();
     for (session, hint) in [(1, 0), (2, 1_000_000_000_000_000), (3, u64::MAX)] {
@@ -161,7 +162,7 @@ fn shares_count_once_and_in_their_own_lease_only() {
     let [first, second] =
         [one, two].map(|client| lease(coordinator.request(Duration::ZERO, client, 1).unwrap()));
     let honest = report(&first, first.span, false);
-    // Those of another lease, and the same ones again for the next part.
+    // Shares of another lease do not count, nor the same ones again for the next part.
     let stolen = Report { outcome: honest.outcome.clone(), ..claim_of(&second, second.span) };
     assert_eq!(coordinator.report(SECOND, two, &stolen).unwrap().counted, 0);
     let (front, back) = first.span.split_at(400);
@@ -169,7 +170,7 @@ fn shares_count_once_and_in_their_own_lease_only() {
     let replayed = Report { outcome: find(&first, front), ..claim_of(&first, back) };
     assert_eq!(coordinator.report(SECOND, one, &replayed).unwrap().counted, 0);
     assert_eq!(coordinator.job(job).unwrap().confirmed, 0);
-    // Sent along with the part for which they were sent before, they count for it alone.
+    // Sent again together with their own part, they count for it alone.
     let both =
         Report { outcome: find(&first, front), ..claim_of(&first, first.span.split_at(440).0) };
     assert_eq!(coordinator.report(SECOND, one, &both).unwrap().counted, 40);
@@ -180,7 +181,7 @@ fn shares_count_once_and_in_their_own_lease_only() {
 }
 
 #[test]
-fn liars_of_every_kind_keep_no_honest_team_from_the_truth() {
+fn a_team_with_liars_finishes_with_the_work_of_its_honest_client() {
     for part in [0.0, 0.05, 0.3, 0.6, 0.75] {
         let liar = Manner::Searches(part);
         let team = [(3_000.0, liar), (3_000.0, liar), (3_000.0, Manner::Honest)];
@@ -189,7 +190,7 @@ fn liars_of_every_kind_keep_no_honest_team_from_the_truth() {
         assert!(sim.run(200 * SECOND), "{part}");
         let status = sim.coordinator.job(job).unwrap();
         assert_eq!(status.ended.unwrap().1, JobEnd::Exhausted);
-        // What is done was done by the honest one, but for luck that the level allows for.
+        // The honest client did all that is done.
         assert_eq!(sim.coordinator.client(sim.clients[2].id).unwrap().units, status.whole);
         assert_eq!(sim.coordinator.client(sim.clients[2].id).unwrap().standing, Standing::Good);
     }
@@ -221,7 +222,7 @@ fn a_job_that_found_nothing_waits_for_its_audits() {
 }
 
 #[test]
-fn an_audit_that_finds_a_lie_opens_a_job_again_that_was_being_checked() {
+fn an_audit_that_finds_a_lie_reopens_a_job_that_was_being_checked() {
     let (mut coordinator, client, job, audit) = all_but_an_audit(1);
     let missed = AuditResult { missed: Some(1), ..audit.run() };
     coordinator.leave(client);
@@ -242,12 +243,12 @@ fn a_solution_found_while_a_job_is_checked_wins_at_once() {
 }
 
 #[test]
-fn a_solution_that_is_named_as_a_share_alone_is_one() {
+fn a_solution_that_is_reported_only_as_a_share_counts() {
     let (mut coordinator, client) = (coordinator(), newcomer(1, 0));
     let client = coordinator.join(Duration::ZERO, client).unwrap().client;
     let job = coordinator.submit(Duration::ZERO, 1, small_search(10, 1), 1).unwrap();
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
-    // It leaves the hits out.
+    // The client leaves the hits out.
     let verdict = coordinator.report(SECOND, client, &lie(&grant, grant.span, |_| true)).unwrap();
     assert_eq!(verdict.job_end, Some(JobEnd::Finished { winner: Some(client) }));
     assert_eq!(coordinator.job(job).unwrap().solutions, 1);
@@ -260,12 +261,14 @@ fn spans_too_short_for_shares_are_searched_again_by_the_judge() {
     let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     assert_eq!((grant.span.len(), grant.share_bits), (1000, None));
-    // It keeps its solutions back, in vain.
+    // The client holds its solutions back, in vain.
     let verdict = coordinator.report(SECOND, client, &claim_of(&grant, grant.span)).unwrap();
     assert_eq!(verdict.counted, 1000);
     let status = coordinator.job(job).unwrap();
     assert_eq!(status.confirmed, 1000);
-    let Outcome::Md5Search { hits, .. } = find(&grant, grant.span) else { unreachable!() };
+    let Outcome::Md5Search(SearchOutcome { hits, .. }) = find(&grant, grant.span) else {
+        unreachable!()
+    };
     let solutions = events(&mut coordinator);
     let solutions = solutions.iter().filter(|event| matches!(event, Event::Solution(..))).count();
     assert!(!hits.is_empty());
@@ -273,7 +276,7 @@ fn spans_too_short_for_shares_are_searched_again_by_the_judge() {
 }
 
 #[test]
-fn what_was_short_of_shares_is_searched_again_with_others() {
+fn a_span_short_of_shares_is_searched_again_with_more_of_them() {
     for (units, bits, next) in [(1u128 << 14, Some(3), Some(2)), (FIRST, Some(1), None)] {
         let mut coordinator = Coordinator::new(Config { first_units: units, ..config() }, [1; 32]);
         let job = coordinator.submit(Duration::ZERO, 1, small_search(20, 1), 1).unwrap();
@@ -281,9 +284,9 @@ fn what_was_short_of_shares_is_searched_again_with_others() {
             .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client);
         let grant = lease(coordinator.request(Duration::ZERO, unlucky, 1).unwrap());
         assert_eq!((grant.span.len(), grant.share_bits), (units, bits));
-        // Evidence of 9, where honest leases have 77 as a rule, and 23 are asked for.
+        // Evidence of 9, where honest leases mostly have 77, and 23 are needed.
         let mut short = lie(&grant, grant.span, |_| true);
-        if let Outcome::Md5Search { shares, .. } = &mut short.outcome {
+        if let Outcome::Md5Search(SearchOutcome { shares, .. }) = &mut short.outcome {
             shares.truncate(1812);
         }
         coordinator.report(SECOND, unlucky, &short).unwrap();
@@ -299,13 +302,14 @@ fn what_was_short_of_shares_is_searched_again_with_others() {
 }
 
 #[test]
-fn who_claims_what_others_claimed_falsely_is_accused_too() {
+fn every_client_that_claims_the_same_span_falsely_is_accused() {
     let mut coordinator = coordinator();
     coordinator.submit(Duration::ZERO, 1, search(40, 1), 1).unwrap();
     for session in 0..10 {
         let client = coordinator.join(SECOND, newcomer(session, 0)).unwrap().client;
         for request in 1..=3 {
-            let Ok(Assignment::Lease(grant)) = coordinator.request(SECOND, client, request) else {
+            let Some(grant) = coordinator.request(SECOND, client, request).ok().and_then(lent)
+            else {
                 break;
             };
             coordinator.report(SECOND, client, &claim_of(&grant, grant.span)).unwrap();
@@ -316,16 +320,18 @@ fn who_claims_what_others_claimed_falsely_is_accused_too() {
 }
 
 #[test]
-fn shares_that_cannot_count_are_no_reason_to_hash_and_none_to_accuse() {
+fn shares_beyond_the_lease_are_neither_hashed_nor_held_against_the_client() {
     let mut coordinator = coordinator();
     coordinator.submit(Duration::ZERO, 1, small_search(20, 1), 1).unwrap();
     let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
-    // All that it says of what lies beyond is nonsense, and would be found out if it were looked at.
-    let all = Outcome::Md5Search { hits: Vec::new(), shares: (0..200).collect() };
-    let Outcome::Md5Search { shares, .. } = find(&grant, grant.span) else { unreachable!() };
+    // The shares beyond the lease are false, which hashing them would show.
+    let all = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: (0..200).collect() });
+    let Outcome::Md5Search(SearchOutcome { shares, .. }) = find(&grant, grant.span) else {
+        unreachable!()
+    };
     let said: Vec<u128> = shares.iter().copied().chain(5_000..5_100).collect();
-    let beyond = Outcome::Md5Search { hits: Vec::new(), shares: said };
+    let beyond = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: said });
     let report = Report { outcome: beyond, ..claim_of(&grant, Span::new(0, 6_000)) };
     assert_eq!(coordinator.report(SECOND, client, &report).unwrap().counted, FIRST);
     assert_eq!(coordinator.client(client).unwrap().false_claims, 0);
@@ -333,7 +339,7 @@ fn shares_that_cannot_count_are_no_reason_to_hash_and_none_to_accuse() {
     assert_eq!(coordinator.report(SECOND, client, &report).unwrap().counted, 0, "it is over");
 }
 
-/// What becomes of leases of clients that search a part of what they claim.
+/// Fates of the leases of clients that search a part of what they claim.
 #[derive(Debug, Default)]
 struct Fates {
     confirmed: u32,
@@ -345,7 +351,7 @@ fn fates(leases: u32, part: f64, expected: f64, reports: u32) -> Fates {
     let mut random = rand_chacha::ChaCha20Rng::from_seed([9; 32]);
     let each = expected / f64::from(reports);
     let draws = Poisson::new(f64::max(each * part, 1e-9)).unwrap();
-    let (mut fates, mut trust) = (Fates::default(), Trust::default());
+    let (mut fates, mut trust) = (Fates::default(), Conduct::default());
     for _ in 0..leases {
         let mut evidence = Evidence::default();
         let mut confirmed = false;
@@ -356,7 +362,7 @@ fn fates(leases: u32, part: f64, expected: f64, reports: u32) -> Fates {
             confirmed = evidence.is_credible() || (confirmed && part < 1.0);
             if trust.weigh(shares, each) {
                 fates.accused += 1;
-                trust = Trust::default();
+                trust = Conduct::default();
                 break;
             }
             if report == reports || (confirmed && part < 1.0) {
@@ -383,7 +389,7 @@ fn a_million_honest_leases_are_never_accused_and_hardly_ever_short_of_evidence()
 }
 
 #[test]
-fn whoever_searches_three_quarters_is_confirmed_with_a_chance_below_one_in_a_million() {
+fn a_client_that_searches_three_quarters_is_not_confirmed() {
     for (part, expected) in [(0.75, 8192.0), (0.75, 2048.0), (0.6, 2048.0), (0.2, 2048.0)] {
         assert_eq!(fates(20_000, part, expected, 60).confirmed, 0, "{part} of {expected}");
     }
@@ -391,12 +397,12 @@ fn whoever_searches_three_quarters_is_confirmed_with_a_chance_below_one_in_a_mil
 }
 
 #[test]
-fn who_skips_a_part_for_long_is_accused_in_time() {
+fn a_client_that_skips_a_part_is_accused_within_a_few_leases() {
     let mut random = rand_chacha::ChaCha20Rng::from_seed([11; 32]);
     for (part, most) in [(0.0, 1), (0.5, 1), (0.8, 2), (0.9, 8), (0.95, 30)] {
         let (honest, lying) = (Poisson::new(2048.0).unwrap(), 2048.0 * part);
-        // A long honest past pays for nothing.
-        let mut trust = Trust::default();
+        // A long honest past excuses nothing.
+        let mut trust = Conduct::default();
         for _ in 0..100 {
             assert!(!trust.weigh(honest.sample(&mut random) as usize, 2048.0));
         }

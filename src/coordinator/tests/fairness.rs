@@ -1,10 +1,10 @@
-//! Clients that hold what they do not search, jobs that cost more than others, and those who wait.
+//! Fairness: clients that hold leases and do not search, jobs of unlike cost, clients that wait.
 
 use super::sim::{Manner, Sim};
 use super::*;
 use crate::jobs::JobResult;
 
-/// How long the honest part of a team needs for a finite job, and whether it ends.
+/// Returns the time that a team takes for a finite job; panics where it does not end.
 fn time_of(team: &[(f64, Manner)], spec: &JobSpec) -> Duration {
     let mut sim = Sim::new(team);
     let job = sim.coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
@@ -13,8 +13,8 @@ fn time_of(team: &[(f64, Manner)], spec: &JobSpec) -> Duration {
         JobSpec::Md5Search(_) => {
             assert_eq!(sim.coordinator.job(job).unwrap().ended.unwrap().1, JobEnd::Exhausted);
         }
-        JobSpec::SumOfSquares(sum) => {
-            let expected = JobResult::SumOfSquares(SumOfSquares::add_up(sum.whole()));
+        JobSpec::SumOfSquares(_) => {
+            let expected = JobResult::SumOfSquares(SumOfSquares::add_up(spec.whole()));
             assert_eq!(sim.coordinator.result(job), Some(expected));
         }
     }
@@ -22,7 +22,7 @@ fn time_of(team: &[(f64, Manner)], spec: &JobSpec) -> Duration {
 }
 
 #[test]
-fn idle_and_dripping_clients_cost_the_honest_a_few_seconds_at_most() {
+fn idle_and_dripping_clients_delay_a_job_by_a_few_seconds_at_most() {
     let honest = (2_000.0, Manner::Honest);
     let idle = (1e15, Manner::Idle);
     let drip = (1e15, Manner::Drips(8 * SECOND));
@@ -44,7 +44,7 @@ fn idle_and_dripping_clients_cost_the_honest_a_few_seconds_at_most() {
 }
 
 #[test]
-fn a_client_that_has_proved_itself_and_falls_silent_costs_a_few_seconds_too() {
+fn a_proven_client_that_falls_silent_delays_a_job_by_a_few_seconds_at_most() {
     let spec = small_search(40, 1);
     let honest = (2_000.0, Manner::Honest);
     let alone = time_of(&[honest], &spec);
@@ -56,7 +56,7 @@ fn a_client_that_has_proved_itself_and_falls_silent_costs_a_few_seconds_too() {
 }
 
 #[test]
-fn the_first_to_confirm_a_span_that_is_lent_twice_has_done_it() {
+fn a_span_that_is_leased_twice_counts_for_the_first_to_confirm_it() {
     for late_one_first in [true, false] {
         let mut coordinator = coordinator();
         let [slow, quick] = [1, 2]
@@ -65,7 +65,7 @@ fn the_first_to_confirm_a_span_that_is_lent_twice_has_done_it() {
         let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
         let first = lease(coordinator.request(Duration::ZERO, slow, 1).unwrap());
         assert_eq!(first.span.len(), FIRST);
-        // Not before its time.
+        // A span is not leased twice too early.
         let early = coordinator.request(SECOND / 2, quick, 1).unwrap();
         assert!(matches!(early, Assignment::Wait(_)), "{early:?}");
         let second = lease(coordinator.request(2 * SECOND, quick, 1).unwrap());
@@ -73,7 +73,7 @@ fn the_first_to_confirm_a_span_that_is_lent_twice_has_done_it() {
         check_coverage(&coordinator);
         let (front, back) = first.span.split_at(1000);
         if late_one_first {
-            // Where outcomes cannot be divided, not in pieces.
+            // An outcome that does not divide counts as a whole only.
             let verdict = coordinator.report(3 * SECOND, slow, &report(&first, front, false));
             assert_eq!(verdict.unwrap().counted, 0);
             let verdict = coordinator.report(3 * SECOND, slow, &report(&first, first.span, false));
@@ -85,7 +85,7 @@ fn the_first_to_confirm_a_span_that_is_lent_twice_has_done_it() {
             coordinator.report(3 * SECOND, quick, &report(&second, front, false)).unwrap();
             let verdict = coordinator.report(3 * SECOND, slow, &report(&first, first.span, false));
             let verdict = verdict.unwrap();
-            let held = LeaseState::Held { done: front.end(), end: first.span.end() };
+            let held = held(&first, front.end(), first.span.end());
             assert_eq!((verdict.counted, verdict.lease), (0, held), "told where to go on");
             coordinator.report(3 * SECOND, quick, &report(&second, back, false)).unwrap();
         }
@@ -99,7 +99,7 @@ fn the_first_to_confirm_a_span_that_is_lent_twice_has_done_it() {
     }
 }
 
-/// Seconds that clients have worked on a job in the simulation, in blocks of MD5.
+/// Returns the blocks of MD5 that clients have hashed for a job.
 fn blocks(sim: &Sim, job: JobId) -> u128 {
     let status = sim.coordinator.job(job).unwrap();
     (status.confirmed + status.claimed) * u128::from(status.spec.unit_cost())
@@ -114,7 +114,7 @@ fn jobs_of_unlike_cost_get_half_of_the_time_each() {
         sim.run(40 * SECOND);
         let dear = sim.coordinator.submit(sim.now, 2, long_search(60), 1).unwrap();
         sim.run(sim.now + 10 * SECOND);
-        // From ten seconds after it came each has half of the time.
+        // Ten seconds after the second job came, each has half of the time.
         let before = [cheap, dear].map(|job| blocks(&sim, job));
         sim.run(sim.now + 10 * SECOND);
         let after = [cheap, dear].map(|job| blocks(&sim, job));
@@ -125,7 +125,7 @@ fn jobs_of_unlike_cost_get_half_of_the_time_each() {
 }
 
 #[test]
-fn those_who_wait_longest_are_woken_first() {
+fn clients_that_wait_longest_are_woken_first() {
     let mut coordinator = coordinator();
     let clients: Vec<ClientId> = (0..6)
         .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client)
@@ -133,7 +133,7 @@ fn those_who_wait_longest_are_woken_first() {
     let order = [3, 0, 5, 1, 4, 2].map(|place| clients[place]);
     for round in 1..3 {
         for &client in &order {
-            // Asking again loses nobody its place.
+            // A client that asks again keeps its place.
             let answer = coordinator.request(SECOND * round, client, 1).unwrap();
             assert!(matches!(answer, Assignment::Wait(_)));
         }
@@ -148,8 +148,8 @@ fn those_who_wait_longest_are_woken_first() {
 }
 
 #[test]
-fn strangers_who_only_hold_keep_nobody_waiting_in_the_tail() {
-    // As many as there are seconds: each would stall the end for a while if it could.
+fn strangers_that_only_hold_leases_do_not_delay_the_end_of_a_job() {
+    // One for each second: each would hold up the end for a while if it could.
     let mut team = vec![(1e12, Manner::Idle); 40];
     team.push((4_000.0, Manner::Honest));
     let alone = time_of(&[(4_000.0, Manner::Honest)], &small_search(40, 1));
@@ -158,7 +158,7 @@ fn strangers_who_only_hold_keep_nobody_waiting_in_the_tail() {
 }
 
 #[test]
-fn giving_up_and_asking_again_holds_up_nobody() {
+fn giving_up_leases_and_asking_again_does_not_delay_a_job() {
     let mut coordinator = coordinator();
     let [holder, honest] = [1, 2]
         .map(|session| coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client);
@@ -178,14 +178,14 @@ fn giving_up_and_asking_again_holds_up_nobody() {
         }
         loop {
             numbers[0] += 1;
-            match coordinator.request(now, holder, numbers[0]).unwrap() {
-                Assignment::Lease(grant) => held.push(grant),
-                _ => break,
+            match lent(coordinator.request(now, holder, numbers[0]).unwrap()) {
+                Some(grant) => held.push(grant),
+                None => break,
             }
         }
         numbers[1] += 1;
         let answer = coordinator.request(now, honest, numbers[1]).unwrap();
-        if let Assignment::Lease(grant) = answer {
+        if let Some(grant) = lent(answer) {
             coordinator.report(now, honest, &report(&grant, grant.span, true)).unwrap();
         }
         now += SECOND / 2;
@@ -194,7 +194,7 @@ fn giving_up_and_asking_again_holds_up_nobody() {
 }
 
 #[test]
-fn leases_of_long_strings_grow_out_of_what_the_judge_searches_again() {
+fn leases_of_long_strings_grow_long_enough_for_shares() {
     let mut coordinator = Coordinator::new(Config { min_clients: 1, ..Config::default() }, [1; 32]);
     let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
     coordinator.submit(Duration::ZERO, 1, long_search(60), 1).unwrap();

@@ -1,5 +1,6 @@
 //! Any events in any order: nothing is lost, nothing counted twice.
 
+use super::restore::{check_restored, facts, with_facts};
 use super::*;
 use crate::jobs::JobResult;
 use num_bigint::BigUint;
@@ -94,7 +95,7 @@ struct World {
     clients: [Option<ClientId>; 4],
     requests: [u64; 4],
     sum: JobId,
-    /// Without it there is an end to what is free, and tails are cut.
+    /// Without it everything free is leased some day, and tails are cut.
     search: Option<JobId>,
     /// Every grant, with its holder and what was acknowledged.
     grants: Vec<(ClientId, Grant, u128)>,
@@ -102,6 +103,8 @@ struct World {
     audits: Vec<Audit>,
     /// Units of the sum that a verdict has counted.
     counted: SpanSet,
+    /// Every fact so far.
+    log: Vec<Fact>,
 }
 
 impl World {
@@ -114,7 +117,7 @@ impl World {
             shortest_lease: Duration::from_millis(50),
             ..Config::default()
         };
-        let mut coordinator = Coordinator::new(config, [7; 32]);
+        let mut coordinator = Coordinator::new(with_facts(config), [7; 32]);
         let sum = coordinator.submit(Duration::ZERO, 1, sum(3, 40_000), 1).unwrap();
         let search =
             with_search.then(|| coordinator.submit(Duration::ZERO, 2, search(14, 2), 2).unwrap());
@@ -129,6 +132,7 @@ impl World {
             messages: Vec::new(),
             audits: Vec::new(),
             counted: SpanSet::new(),
+            log: Vec::new(),
         }
     }
 
@@ -171,8 +175,8 @@ impl World {
             Step::Lie { grant } => {
                 let Some((client, mut report)) = self.part(grant, 8, true) else { return };
                 report.outcome = match report.outcome {
-                    Outcome::Md5Search { .. } => {
-                        Outcome::Md5Search { hits: Vec::new(), shares: Vec::new() }
+                    Outcome::Md5Search(_) => {
+                        Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: Vec::new() })
                     }
                     Outcome::SumOfSquares(sum) => Outcome::SumOfSquares(sum + 1u32),
                 };
@@ -201,6 +205,7 @@ impl World {
                 }
             }
         }
+        self.log.extend(facts(&mut self.coordinator));
         for event in events(&mut self.coordinator) {
             if let Event::Audit(audit) = event {
                 self.audits.push(audit);
@@ -214,7 +219,8 @@ impl World {
         let newest = &mut self.requests[usize::from(number)];
         *newest += u64::from(back == 0);
         let request = newest.saturating_sub(back.into()).max(1);
-        if let Ok(Assignment::Lease(grant)) = self.coordinator.request(self.now, client, request) {
+        let answer = self.coordinator.request(self.now, client, request);
+        if let Some(grant) = answer.ok().and_then(lent) {
             let done = grant.span.start();
             self.grants.push((client, grant, done));
         }
@@ -235,7 +241,7 @@ impl World {
                 assert_eq!(verdict.counted, report.span.len(), "a sum counts as a whole or not");
                 assert_eq!(self.counted.insert(report.span), verdict.counted, "counted twice");
             }
-            if let LeaseState::Held { done, .. } = verdict.lease {
+            if let LeaseState::Held(Held { done, .. }) = verdict.lease {
                 let key = (report.lease, report.epoch);
                 let same = self.grants.iter_mut().filter(|(_, g, _)| (g.lease, g.epoch) == key);
                 same.for_each(|(_, _, acknowledged)| *acknowledged = done);
@@ -247,13 +253,13 @@ impl World {
     fn false_hit(&mut self, client: u8, nonce: u16) {
         let Some(client) = self.client(client) else { return };
         let hits = vec![u128::from(nonce) << 100];
-        let outcome = Outcome::Md5Search { hits, shares: Vec::new() };
+        let outcome = Outcome::Md5Search(SearchOutcome { hits, shares: Vec::new() });
         let (lease, epoch, job) = (LeaseId(0), Epoch(0), self.search.unwrap_or(self.sum));
         let span = Span::new(0, u128::MAX);
         self.send(client, Report { lease, epoch, job, span, outcome, last: true });
     }
 
-    /// What has been folded is the sum over exactly what is done.
+    /// Checks that what was folded is the sum over exactly what is done.
     fn check_sum(&self) {
         let done = self.coordinator.coverage(self.sum).unwrap().confirmed;
         assert_eq!(done, self.counted);
@@ -262,7 +268,15 @@ impl World {
         assert_eq!(result, JobResult::SumOfSquares(expected));
     }
 
-    /// Whatever has happened, two honest newcomers bring every job to its end.
+    /// Ends the process, as it were, and goes on with one that is restored from the facts; checks that
+    /// it has the same state.
+    fn restart(&mut self) {
+        self.coordinator = check_restored(&self.coordinator, &mut self.log);
+        self.clients = [None; 4];
+        self.grants.clear();
+    }
+
+    /// Lets two honest newcomers bring every job to its end, whatever has happened.
     fn finish(&mut self) {
         let ids: Vec<ClientId> = [100, 101]
             .map(|session| self.coordinator.join(self.now, newcomer(session, 2000)).unwrap().client)
@@ -270,7 +284,7 @@ impl World {
         for round in 1..2000 {
             for &client in &ids {
                 let answer = self.coordinator.request(self.now, client, round).unwrap();
-                if let Assignment::Lease(grant) = answer {
+                if let Some(grant) = lent(answer) {
                     let span = grant.span;
                     self.send(client, report(&grant, span, true));
                 }
@@ -285,7 +299,7 @@ impl World {
     }
 }
 
-/// The one as many places back from the last.
+/// Returns the item so many places back from the last.
 fn pick<T>(from: &[T], index: usize) -> Option<&T> {
     from.iter().rev().nth(index % from.len().max(1))
 }
@@ -297,13 +311,18 @@ proptest! {
     fn nothing_is_lost_and_nothing_counts_twice(
         with_search: bool,
         steps in prop::collection::vec(step(), 1..160),
+        restart in prop::option::of(0usize..160),
     ) {
         let mut world = World::new(with_search);
         (0..3).for_each(|session| world.take(Step::Join { session }));
-        for step in steps {
+        for (place, step) in steps.into_iter().enumerate() {
+            if restart == Some(place) {
+                world.restart();
+            }
             world.take(step);
         }
         world.check_sum();
+        world.restart();
         world.finish();
         world.check_sum();
         check_coverage(&world.coordinator);

@@ -1,19 +1,19 @@
-//! Jobs come, take turns, and end.
+//! Jobs: how they are submitted, take turns, and end.
 
 use super::*;
-use crate::jobs::{Claim, JobResult, MAX_HITS, MAX_WANTED, MOST_BYTES};
+use crate::jobs::{Claim, JobResult, MAX_HITS, MAX_WANTED, MOST_BYTES, SearchResult};
 
 fn hits(grant: &Grant, hits: Vec<u128>) -> Report {
     let span = Span::new(grant.span.start(), grant.span.start());
-    let outcome = Outcome::Md5Search { hits, shares: Vec::new() };
+    let outcome = Outcome::Md5Search(SearchOutcome { hits, shares: Vec::new() });
     Report { lease: grant.lease, epoch: grant.epoch, job: grant.job, span, outcome, last: false }
 }
 
-/// The first nonces that solve `spec`.
+/// Returns the first nonces that solve `spec`.
 fn solutions(spec: &JobSpec, count: usize) -> Vec<u128> {
     let mut found = Vec::new();
     for start in (0..).step_by(1 << 12) {
-        if let Outcome::Md5Search { hits, .. } =
+        if let Outcome::Md5Search(SearchOutcome { hits, .. }) =
             outcome(spec, Span::with_len(start, 1 << 12), Some(0))
         {
             found.extend(hits);
@@ -45,7 +45,8 @@ fn a_search_ends_at_its_kth_solution_and_each_counts_once() {
     let ended =
         |event: &Event| matches!(event, Event::JobEnded { holders, .. } if *holders == [client]);
     assert!(events(&mut coordinator).iter().any(ended));
-    let Some(JobResult::Md5Search { solutions, smallest }) = coordinator.result(job) else {
+    let Some(JobResult::Md5Search(SearchResult { solutions, smallest })) = coordinator.result(job)
+    else {
         panic!("no result")
     };
     assert_eq!(solutions.iter().filter_map(|s| s.nonce).collect::<Vec<_>>(), found[..3]);
@@ -65,7 +66,10 @@ fn the_smallest_seed_is_known_to_be_it_when_all_below_is_confirmed() {
     let span = Span::new(0, first + 1);
     coordinator.report(SECOND, client, &report(&grant, span, true)).unwrap();
     let result = coordinator.result(job).unwrap();
-    assert!(matches!(result, JobResult::Md5Search { smallest: true, .. }), "{result:?}");
+    assert!(
+        matches!(result, JobResult::Md5Search(SearchResult { smallest: true, .. })),
+        "{result:?}"
+    );
 }
 
 #[test]
@@ -76,7 +80,7 @@ fn seeds_may_be_claimed_from_outside_the_leases_and_the_space() {
     let spec = search(8, 2);
     let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
     let answer = coordinator.request(Duration::ZERO, classic, 1).unwrap();
-    assert!(matches!(answer, Assignment::Wait(_)), "nothing is ever lent to it");
+    assert!(matches!(answer, Assignment::Wait(_)), "it never gets a lease");
     let JobSpec::Md5Search(md5) = &spec else { unreachable!() };
     let outside = (0..).map(|n| format!("0x{n:x}")).find(|s| md5.puzzle().is_solved_by(s)).unwrap();
     let inside = md5.space().seed(solutions(&spec, 1)[0]).unwrap();
@@ -88,7 +92,7 @@ fn seeds_may_be_claimed_from_outside_the_leases_and_the_space() {
     let end = coordinator.job(job).unwrap().ended.unwrap().1;
     assert_eq!(end, JobEnd::Finished { winner: Some(classic) });
     let result = coordinator.result(job).unwrap();
-    assert!(matches!(result, JobResult::Md5Search { smallest: false, .. }));
+    assert!(matches!(result, JobResult::Md5Search(SearchResult { smallest: false, .. })));
 }
 
 #[test]
@@ -99,7 +103,7 @@ fn a_lie_about_a_whole_space_does_not_end_its_job() {
     let job = coordinator.submit(Duration::ZERO, 1, spec.clone(), 1).unwrap();
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     assert!(grant.span.len() <= FIRST);
-    let outcome = Outcome::Md5Search { hits: Vec::new(), shares: Vec::new() };
+    let outcome = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: Vec::new() });
     let (lease, epoch) = (grant.lease, grant.epoch);
     let lie = Report { lease, epoch, job, span: grant.span, outcome, last: true };
     assert_eq!(coordinator.report(SECOND, client, &lie).unwrap().counted, 0);
@@ -123,7 +127,7 @@ fn jobs_take_turns_by_priority() {
         turns[usize::from(grant.job == urgent)] += 1;
     }
     assert_eq!(turns, [10, 30]);
-    // A job that comes later begins level with the others: it is not owed the past.
+    // A job that comes later begins level with the others, and is not paid for the past.
     let late = coordinator.submit(SECOND, 3, search(60, 1), 1).unwrap();
     let mut lent = 0;
     for session in 100..150 {
@@ -177,21 +181,21 @@ fn ended_jobs_are_kept_for_a_while_and_new_ones_are_limited() {
 }
 
 #[test]
-fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
+fn hits_take_bounded_memory_and_summaries_none() {
     let mut coordinator = coordinator();
     let client = coordinator.join(Duration::ZERO, newcomer(1, 1_000)).unwrap().client;
     let job = coordinator.submit(Duration::ZERO, 1, search(0, MAX_WANTED), 1).unwrap();
     let bytes = |coordinator: &Coordinator| {
-        coordinator.jobs.find(job).map_or(0, |entry| entry.job.solution_bytes())
+        coordinator.tables.jobs.find(job).map_or(0, |entry| entry.job.solution_bytes())
     };
     let mut solutions = 0;
-    // Each twice, and more than are wanted.
+    // Each hit is sent twice, and more than are wanted.
     for round in 0..4 * u128::from(MAX_WANTED) / MAX_HITS as u128 {
         let from = round / 2 * MAX_HITS as u128;
-        let outcome = Outcome::Md5Search {
+        let outcome = Outcome::Md5Search(SearchOutcome {
             hits: (from..from + MAX_HITS as u128).collect(),
             shares: Vec::new(),
-        };
+        });
         let (lease, epoch, span) = (LeaseId(0), Epoch(0), Span::new(from, from));
         let report = Report { lease, epoch, job, span, outcome, last: false };
         solutions += coordinator.report(SECOND, client, &report).unwrap().solutions;
@@ -199,7 +203,7 @@ fn hits_without_end_cost_a_bounded_memory_and_a_summary_none() {
         assert!(bytes(&coordinator) <= MOST_BYTES, "{} bytes", bytes(&coordinator));
     }
     assert_eq!((solutions, coordinator.job(job).unwrap().solutions), (MAX_WANTED, MAX_WANTED));
-    // A page is as long as was asked for, and the summary holds none of it.
+    // A page is as long as was asked for, and the summary holds no solutions.
     let page: Vec<_> = coordinator.solutions(job, 990, 5).iter().map(|s| s.nonce).collect();
     assert_eq!(page, [990, 991, 992, 993, 994].map(Some));
     assert_eq!(coordinator.solutions(job, 990, 50).len(), 10);
@@ -213,7 +217,7 @@ fn network(address: &str) -> Submitter {
 }
 
 #[test]
-fn nobody_elsewhere_ends_what_is_not_theirs() {
+fn networks_cancel_only_their_own_jobs() {
     let mut coordinator = coordinator();
     let (near, far) = (network("192.0.2.1"), network("192.0.2.2"));
     let mut submit = |submitter, key| {
@@ -229,14 +233,14 @@ fn nobody_elsewhere_ends_what_is_not_theirs() {
         assert_eq!(coordinator.job(job).unwrap().ended, None);
     }
     assert_eq!(coordinator.cancel_as(SECOND, far, fars), Ok(()));
-    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Err(CancelError::Unknown(fars)));
+    assert_eq!(coordinator.cancel_as(SECOND, far, fars), Err(CancelError::Ended(fars)));
     for job in [main, here, nears] {
         assert_eq!(coordinator.cancel_as(SECOND, Submitter::Here, job), Ok(()));
     }
 }
 
 #[test]
-fn one_network_fills_no_places_but_its_own_and_evicts_no_result() {
+fn a_network_fills_only_its_own_places_and_evicts_no_result_of_others() {
     let mut coordinator = coordinator();
     let (liar, other) = (network("192.0.2.1"), network("192.0.2.2"));
     let mut key = 0;
@@ -262,4 +266,82 @@ fn one_network_fills_no_places_but_its_own_and_evicts_no_result() {
     assert_eq!(submit(&mut coordinator, liar), Err(SubmitError::TooManyOfYours));
     assert!(submit(&mut coordinator, other).is_ok());
     assert!(submit(&mut coordinator, Submitter::Here).is_ok());
+}
+
+/// Searches all of a small space for `wanted` solutions; returns how the job ended.
+fn end_of_a_search_for(wanted: u32, finder: u128) -> (Coordinator, JobId, JobEnd) {
+    let mut coordinator = Coordinator::new(Config { first_units: 1 << 16, ..config() }, [1; 32]);
+    let client = coordinator.join(Duration::ZERO, newcomer(finder, 0)).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 1, small_search(13, wanted), 1).unwrap();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    assert_eq!(grant.span, grant.spec.whole());
+    coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+    let told = events(&mut coordinator);
+    let audits = told.iter().filter_map(|event| match event {
+        Event::Audit(audit) => Some(audit.run()),
+        _ => None,
+    });
+    audits.for_each(|result| coordinator.audited(2 * SECOND, &result));
+    let ends = told.into_iter().chain(events(&mut coordinator));
+    let ends: Vec<JobEnd> = ends
+        .filter_map(|event| if let Event::JobEnded { end, .. } = event { Some(end) } else { None })
+        .collect();
+    let &[end] = ends.as_slice() else { panic!("{ends:?}") };
+    assert_eq!(coordinator.job(job).unwrap().state, JobState::Ended(end));
+    (coordinator, job, end)
+}
+
+#[test]
+fn a_search_of_everything_is_finished_with_its_last_solution_and_exhausted_one_short_of_it() {
+    let Outcome::Md5Search(SearchOutcome { hits, .. }) =
+        outcome(&small_search(13, 1), Span::new(0, 1 << 16), Some(13))
+    else {
+        unreachable!()
+    };
+    let there_are = hits.len() as u32;
+    assert!(there_are > 1);
+    let (coordinator, job, end) = end_of_a_search_for(there_are, 1);
+    assert_eq!(end, JobEnd::Finished { winner: Some(ClientId(1)) });
+    assert_eq!(coordinator.job(job).unwrap().solutions, there_are);
+    let (coordinator, job, end) = end_of_a_search_for(there_are + 1, 1);
+    assert_eq!(end, JobEnd::Exhausted);
+    let nonces = coordinator.solutions(job, 0, usize::MAX).into_iter().filter_map(|s| s.nonce);
+    assert_eq!(nonces.collect::<Vec<_>>(), hits);
+    assert_eq!(coordinator.coverage(job).unwrap().confirmed.len(), 1 << 16);
+}
+
+#[test]
+fn a_sum_is_finished_without_a_winner_when_all_is_confirmed() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
+    let job = coordinator.submit(Duration::ZERO, 1, sum(1, 1000), 1).unwrap();
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    let (front, back) = grant.span.split_at(999);
+    let verdict = coordinator.report(SECOND, client, &report(&grant, front, false)).unwrap();
+    assert_eq!(verdict.job_end, None);
+    let verdict = coordinator.report(SECOND, client, &report(&grant, back, false)).unwrap();
+    assert_eq!(verdict.job_end, Some(JobEnd::Finished { winner: None }));
+    assert_eq!(coordinator.result(job).unwrap().to_string(), "333833500");
+}
+
+#[test]
+fn a_job_that_is_forgotten_at_its_own_end_leaves_no_lease_behind() {
+    let mut coordinator = coordinator();
+    let client = coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().client;
+    let submit = |coordinator: &mut Coordinator, n: u32| {
+        let submitter = Submitter::Network(std::net::IpAddr::V4(n.into()));
+        coordinator.submit_as(Duration::ZERO, submitter, n.into(), search(40, 1), 1).unwrap()
+    };
+    let oldest = submit(&mut coordinator, 0);
+    let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+    assert_eq!(grant.job, oldest);
+    for n in 1..=256 {
+        let job = submit(&mut coordinator, n);
+        coordinator.cancel(SECOND, job);
+    }
+    assert!(coordinator.cancel(SECOND, oldest));
+    assert!(coordinator.job(oldest).is_none(), "of all that ended it is the oldest");
+    assert_eq!(coordinator.client(client).unwrap().leases, 0);
+    let verdict = coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+    assert_eq!((verdict.counted, verdict.lease), (0, LeaseState::Over));
 }

@@ -1,4 +1,4 @@
-//! Leases one at a time: granted once, renewed by progress, fenced by epochs, cut and lent again.
+//! Leases: granted once, renewed by progress, fenced by epochs, cut, and leased again.
 
 use super::*;
 
@@ -22,14 +22,14 @@ fn the_first_lease_is_short_and_later_ones_grow_fourfold_at_most() {
         let expected = grant.span.len() >> grant.share_bits.unwrap();
         assert!((2048..=4096).contains(&expected), "{expected}");
         longest = 4 * grant.span.len();
-        // The whole of it the next moment: it is fast.
+        // The client is fast: it reports all of it the next moment.
         coordinator.report(now, client, &report(&grant, grant.span, true)).unwrap();
     }
     assert!(longest > 256 * FIRST, "it has grown");
 }
 
 #[test]
-fn a_client_that_shows_to_be_slow_gets_less() {
+fn a_slow_client_gets_shorter_leases() {
     let (mut coordinator, client, _) = one_client();
     let first = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     let (front, _) = first.span.split_at(10);
@@ -48,10 +48,10 @@ fn share_bits_never_exceed_the_target_and_easy_leases_stay_short() {
     assert_eq!(grant.span.len(), 4096 << 2);
 }
 
-/// Ends what a client holds, and two leases more, a second each.
+/// Ends the leases of a client, and two leases more, a second each.
 fn prove(coordinator: &mut Coordinator, client: ClientId, requests: u64) {
     for held in coordinator.heartbeat(Duration::ZERO, client).unwrap() {
-        let grant = coordinator.grant(held.lease).unwrap();
+        let grant = lease(coordinator.grant(held.lease));
         coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
     }
     for request in requests..requests + 2 {
@@ -92,7 +92,7 @@ fn a_repeated_request_gets_the_same_lease_and_a_late_one_none() {
 }
 
 #[test]
-fn a_client_holds_so_many_leases_and_no_more() {
+fn a_client_holds_a_limited_number_of_leases() {
     let (mut coordinator, client, _) = one_client();
     for request in 1..=2 {
         lease(coordinator.request(Duration::ZERO, client, request).unwrap());
@@ -218,7 +218,7 @@ fn a_gap_in_the_reports_is_not_counted() {
     let (_, tail) = grant.span.split_at(200);
     let verdict = coordinator.report(SECOND, client, &report(&grant, tail, false)).unwrap();
     assert_eq!(verdict.counted, 0);
-    let held = LeaseState::Held { done: grant.span.start(), end: grant.span.end() };
+    let held = held(&grant, grant.span.start(), grant.span.end());
     assert_eq!(verdict.lease, held, "the answer says where to go on");
 }
 
@@ -235,7 +235,7 @@ fn an_overlap_counts_its_new_part() {
 }
 
 #[test]
-fn the_rest_of_a_lease_given_up_is_free_again() {
+fn the_rest_of_a_lease_that_is_given_up_is_free_again() {
     let (mut coordinator, client, job) = one_client();
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     let (part, rest) = grant.span.split_at(3000);
@@ -244,7 +244,7 @@ fn the_rest_of_a_lease_given_up_is_free_again() {
 }
 
 #[test]
-fn a_client_that_leaves_gives_back_at_once_and_one_that_is_lost_at_its_deadline() {
+fn leases_are_free_when_their_client_leaves_or_has_been_lost_for_its_patience() {
     for leaves in [true, false] {
         let (mut coordinator, client, job) = one_client();
         lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
@@ -303,16 +303,16 @@ fn an_idle_client_takes_the_tail_of_one_that_has_become_slow() {
     let end = tail.span.start();
     let trimmed = |event: &Event| matches!(event, Event::Trimmed { end: e, .. } if *e == end);
     assert!(events(&mut coordinator).iter().any(trimmed));
-    // The slow one has overshot before it heard of it: refused, and told how far to go.
+    // The slow client went beyond the cut before it heard of it: it is told where to go on.
     let far = Span::new(part.end(), end + 1);
     let verdict = coordinator.report(3 * SECOND, slow, &report(&first, far, false)).unwrap();
-    let held = LeaseState::Held { done: part.end(), end };
+    let held = held(&first, part.end(), end);
     assert_eq!((verdict.counted, verdict.lease), (0, held));
     check_coverage(&coordinator);
 }
 
 #[test]
-fn names_are_made_fit_for_a_terminal() {
+fn names_are_stripped_of_control_characters_and_cut() {
     let mut coordinator = coordinator();
     let name = format!("\x1b[2J{}", "x".repeat(1000));
     let join = Join { name, ..newcomer(1, 0) };
@@ -323,9 +323,43 @@ fn names_are_made_fit_for_a_terminal() {
 }
 
 #[test]
-fn a_full_server_says_so() {
+fn a_full_server_refuses_newcomers_and_knows_its_clients() {
     let mut coordinator = Coordinator::new(Config { max_clients: 1, ..config() }, [1; 32]);
     coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap();
     assert_eq!(coordinator.join(Duration::ZERO, newcomer(2, 0)), Err(Refusal::Full));
     assert!(coordinator.join(Duration::ZERO, newcomer(1, 0)).unwrap().resumed);
+}
+
+#[test]
+fn requests_are_known_64_numbers_back_and_older_ones_have_had_their_lease() {
+    let (mut coordinator, client, _) = one_client();
+    let mut epochs = std::collections::BTreeSet::new();
+    let mut take = |coordinator: &mut Coordinator, request: u64| {
+        let grant = lease(coordinator.request(Duration::ZERO, client, request).unwrap());
+        let nothing = grant.span.split_at(0).0;
+        coordinator.report(Duration::ZERO, client, &report(&grant, nothing, true)).unwrap();
+        assert!(epochs.insert(grant.epoch), "a lease of its own");
+    };
+    // All but these two are used. The window is 2 to 65, then 3 to 66.
+    for request in (3..=65).filter(|&request| request != 40) {
+        take(&mut coordinator, request);
+    }
+    let spent = |coordinator: &mut Coordinator, request: u64| {
+        let answer = coordinator.request(SECOND, client, request).unwrap();
+        assert!(matches!(answer, Assignment::Spent), "request {request}: {answer:?}");
+    };
+    spent(&mut coordinator, 1);
+    take(&mut coordinator, 2);
+    take(&mut coordinator, 40);
+    take(&mut coordinator, 66);
+    for request in 0..=66 {
+        spent(&mut coordinator, request);
+    }
+    // A leap leaves the numbers between unused, as far as they are known.
+    take(&mut coordinator, 200);
+    for request in [200, 136, 66, 3] {
+        spent(&mut coordinator, request);
+    }
+    take(&mut coordinator, 137);
+    spent(&mut coordinator, 137);
 }

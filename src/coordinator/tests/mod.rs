@@ -7,12 +7,18 @@ mod hostile;
 mod invariants;
 mod jobs;
 mod leases;
+mod liars;
+mod pace;
+mod restore;
 mod sim;
+mod status;
 mod trust;
+mod turns;
 
 use super::*;
-use crate::jobs::{JobSpec, Outcome, SumOfSquares, samples};
+use crate::jobs::{JobKind, JobSpec, Outcome, SearchOutcome, SumOfSquares, samples};
 use crate::span::SpanSet;
+use std::ops::Deref;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
@@ -22,10 +28,10 @@ pub(super) fn sum(first: u128, last: u128) -> JobSpec {
     JobSpec::SumOfSquares(SumOfSquares::new(first, last).unwrap())
 }
 
-/// Leases that are searched in no time begin with so many units: enough for 2,048 shares.
+/// Units of a first lease: enough for 2,048 shares, and few enough to search in a test.
 pub(super) const FIRST: u128 = 4096;
 
-/// Lends to a single client, too.
+/// Returns a configuration in which a single client gets work.
 pub(super) fn config() -> Config {
     Config { min_clients: 1, first_units: FIRST, ..Config::default() }
 }
@@ -47,14 +53,33 @@ pub(super) fn newcomer(session: u128, rate_hint: u64) -> Join {
     }
 }
 
-pub(super) fn lease(assignment: Assignment) -> Grant {
-    match assignment {
-        Assignment::Lease(grant) => grant,
-        other => panic!("no lease but {other:?}"),
+/// A lease with its job.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    grant: crate::lease::Grant,
+    pub(super) spec: JobSpec,
+}
+
+impl Deref for Grant {
+    type Target = crate::lease::Grant;
+
+    fn deref(&self) -> &Self::Target {
+        &self.grant
     }
 }
 
-/// What an honest client finds in `span`.
+pub(super) fn lent(assignment: Assignment) -> Option<Grant> {
+    match assignment {
+        Assignment::Lease(grant, spec) => Some(Grant { grant, spec }),
+        Assignment::Wait(_) | Assignment::Spent => None,
+    }
+}
+
+pub(super) fn lease(assignment: Assignment) -> Grant {
+    lent(assignment).expect("a lease")
+}
+
+/// Returns the outcome of an honest client for `span`.
 pub(super) fn outcome(spec: &JobSpec, span: Span, share_bits: Option<u32>) -> Outcome {
     let JobSpec::Md5Search(search) = spec else {
         return Outcome::SumOfSquares(SumOfSquares::add_up(span));
@@ -68,19 +93,26 @@ pub(super) fn outcome(spec: &JobSpec, span: Span, share_bits: Option<u32>) -> Ou
     let mut shares: Vec<(u128, u32)> =
         (span.start()..span.end()).map(|n| (n, bits_of(n))).collect();
     shares.retain(|&(_, bits)| bits >= share_bits);
-    Outcome::Md5Search {
+    Outcome::Md5Search(SearchOutcome {
         hits: shares.iter().filter(|&&(_, bits)| bits >= target).map(|&(n, _)| n).collect(),
         shares: shares.into_iter().map(|(n, _)| n).collect(),
-    }
+    })
 }
 
-/// An honest report of `span`.
+/// Returns the state of a lease that goes on.
+pub(super) fn held(grant: &Grant, done: u128, end: u128) -> LeaseState {
+    let (lease, epoch, job) = (grant.lease, grant.epoch, grant.job);
+    LeaseState::Held(Held { lease, epoch, job, done, end })
+}
+
+/// Returns an honest report of `span`.
 pub(super) fn report(grant: &Grant, span: Span, last: bool) -> Report {
     let outcome = outcome(&grant.spec, span, grant.share_bits);
     Report { lease: grant.lease, epoch: grant.epoch, job: grant.job, span, outcome, last }
 }
 
-/// confirmed + claimed + leased + free = whole, and no unit in two of them; for every job.
+/// Checks for every job that confirmed + claimed + leased + free = whole, and that no unit is in two
+/// of them.
 pub(super) fn check_coverage(coordinator: &Coordinator) {
     for job in coordinator.jobs() {
         let coverage = coordinator.coverage(job.id).unwrap();

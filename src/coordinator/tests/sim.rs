@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::jobs::{JobResult, Md5Search};
+use std::collections::VecDeque;
 use std::sync::LazyLock;
 
 /// Zero bits of the first nonces of [`search`] and of all of [`small_search`], hashed once for all
@@ -24,7 +25,7 @@ fn zero_bits(search: &Md5Search, nonce: u128) -> u8 {
 /// Simulations advance in steps of this.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How a client behaves.
+/// Behaviour of a simulated client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Manner {
     Honest,
@@ -34,13 +35,13 @@ pub(super) enum Manner {
     PausesFrom(Duration, Duration),
     /// Searches the first part of every stretch and claims all of it.
     Searches(f64),
-    /// Takes all the leases that it can get and does nothing but to say that it is there.
+    /// Takes all the leases that it can get, sends heartbeats and searches nothing.
     Idle,
-    /// Reports one unit in every such time.
+    /// Reports one unit each time that this has passed.
     Drips(Duration),
 }
 
-/// A lease under work.
+/// A lease that a simulated client works on.
 struct Work {
     grant: Grant,
     done: u128,
@@ -56,7 +57,7 @@ pub(super) struct SimClient {
     credit: f64,
     requests: u64,
     reported: Duration,
-    /// Moments without work, after the first lease.
+    /// Time without work, after the first lease.
     pub(super) idle: Duration,
     pub(super) refused: Option<Refusal>,
 }
@@ -88,7 +89,7 @@ impl SimClient {
     }
 
     fn idle(&mut self, coordinator: &mut Coordinator, now: Duration) {
-        // Whatever it is told, it takes what it can get.
+        // A refusal does not stop it from asking.
         let _ = coordinator.heartbeat(now, self.id);
         self.fetch(coordinator, now);
     }
@@ -102,13 +103,13 @@ impl SimClient {
     }
 
     fn fetch(&mut self, coordinator: &mut Coordinator, now: Duration) {
-        match coordinator.request(now, self.id, self.requests + 1) {
-            Ok(Assignment::Lease(grant)) => {
+        match coordinator.request(now, self.id, self.requests + 1).map(lent) {
+            Ok(Some(grant)) => {
                 self.requests += 1;
                 let (done, end) = (grant.span.start(), grant.span.end());
                 self.leases.push_back(Work { grant, done, end });
             }
-            Ok(_) => {}
+            Ok(None) => {}
             Err(refusal) => self.refused = Some(refusal),
         }
     }
@@ -133,7 +134,7 @@ impl SimClient {
             last: false,
         };
         match coordinator.report(now, self.id, &report) {
-            Ok(Verdict { lease: LeaseState::Held { done, end }, .. }) => {
+            Ok(Verdict { lease: LeaseState::Held(Held { done, end, .. }), .. }) => {
                 (work.done, work.end) = (done, end);
             }
             Ok(_) => drop(self.leases.pop_front()),
@@ -141,7 +142,7 @@ impl SimClient {
         }
     }
 
-    /// What the coordinator pushes.
+    /// Acts on what the coordinator pushes.
     fn hear(&mut self, event: &Event) {
         let of = |work: &Work, lease: LeaseId, epoch: Epoch| {
             work.grant.lease == lease && work.grant.epoch == epoch
@@ -158,7 +159,7 @@ impl SimClient {
     }
 }
 
-/// As [`outcome`], out of the table.
+/// Returns [`outcome`], looked up in the table.
 pub(super) fn find(grant: &Grant, span: Span) -> Outcome {
     let (JobSpec::Md5Search(search), Some(share_bits)) = (&grant.spec, grant.share_bits) else {
         return outcome(&grant.spec, span, None);
@@ -171,7 +172,7 @@ pub(super) fn find(grant: &Grant, span: Span) -> Outcome {
         let units = span.start()..span.end();
         units.filter(move |&n| u32::from(table[n as usize]) >= bits).collect()
     };
-    Outcome::Md5Search { hits: at_least(target), shares: at_least(share_bits) }
+    Outcome::Md5Search(SearchOutcome { hits: at_least(target), shares: at_least(share_bits) })
 }
 
 /// A coordinator and its clients.
@@ -203,7 +204,7 @@ impl Sim {
         Self { coordinator, clients, now: Duration::ZERO }
     }
 
-    /// Runs until every job has ended; whether that was before `until`.
+    /// Runs until every job has ended; returns whether that was before `until`.
     pub(super) fn run(&mut self, until: Duration) -> bool {
         while self.coordinator.totals().active_jobs > 0 && self.now < until {
             self.now += TICK;
@@ -223,7 +224,7 @@ impl Sim {
     }
 }
 
-/// Nonces with at least `bits` zero bits, ascending.
+/// Returns the nonces with at least `bits` zero bits, ascending.
 fn solutions(bits: u32) -> impl Iterator<Item = u128> {
     let nonces = (0..).zip(ZERO_BITS.iter());
     nonces.filter(move |&(_, &zero_bits)| u32::from(zero_bits) >= bits).map(|(nonce, _)| nonce)
@@ -233,11 +234,10 @@ fn solutions(bits: u32) -> impl Iterator<Item = u128> {
 fn fast_and_slow_clients_share_a_sum_and_end_together() {
     let mut sim = Sim::new(&[(40_000.0, Manner::Honest), (4_000.0, Manner::Honest)]);
     let job = sim.coordinator.submit(Duration::ZERO, 1, sum(1, 4_400_000), 1).unwrap();
-    // The rates of sums are not known in advance: begin as one would with such slow clients.
     assert!(sim.run(200 * SECOND));
     let expected = SumOfSquares::add_up(sum(1, 4_400_000).whole());
     assert_eq!(sim.coordinator.result(job), Some(JobResult::SumOfSquares(expected)));
-    // 100 s is what both together need at the least.
+    // Both together need 100 s at the least.
     assert!(sim.now < 106 * SECOND, "took {:?}", sim.now);
     for client in &sim.clients {
         assert!(client.idle < 5 * SECOND, "client {} idle for {:?}", client.id, client.idle);
@@ -246,7 +246,7 @@ fn fast_and_slow_clients_share_a_sum_and_end_together() {
 
 #[test]
 fn a_solution_in_the_lease_of_a_crashed_client_is_found() {
-    // A search with one solution as far as anyone gets.
+    // A search with one solution within the nonces that anyone reaches.
     let lonely = |&bits: &u32| {
         let first_two: Vec<u128> = solutions(bits).take(2).collect();
         first_two[0] > 4_000 && first_two[1] > 4 * first_two[0]
@@ -296,7 +296,7 @@ fn leases_grow_to_the_wanted_length_and_clients_are_never_idle() {
 }
 
 #[test]
-fn those_who_search_a_part_are_found_out_and_their_spans_searched_again() {
+fn clients_that_search_a_part_are_found_out_and_their_spans_searched_again() {
     for part in [0.0, 0.5, 0.8] {
         let liar = Manner::Searches(part);
         let mut sim = Sim::new(&[(1_500.0, liar), (1_500.0, Manner::Honest)]);
@@ -306,7 +306,7 @@ fn those_who_search_a_part_are_found_out_and_their_spans_searched_again() {
         assert!(matches!(liar.standing, Standing::Distrusted(_)), "{part}: {liar:?}");
         assert_eq!(honest.standing, Standing::Good);
         assert!(matches!(sim.clients[0].refused, Some(Refusal::Distrusted(_))));
-        // Nothing is left that only the liar claims: what is done was done by the honest one.
+        // The honest client did all that is done.
         let done = sim.coordinator.coverage(job).unwrap().confirmed;
         assert_eq!(done.len(), honest.units, "{part}");
     }

@@ -1,4 +1,4 @@
-//! Those who claim what is not so.
+//! False claims, wrong results and audits.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn false_hits_are_refused_counted_each_time_and_banned_after_three() {
     let (mut coordinator, client, job) = with_client(search(30, 1));
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     let claim = |nonce| {
-        let outcome = Outcome::Md5Search { hits: vec![nonce], shares: Vec::new() };
+        let outcome = Outcome::Md5Search(SearchOutcome { hits: vec![nonce], shares: Vec::new() });
         let span = Span::new(0, 0);
         let (lease, epoch) = (grant.lease, grant.epoch);
         Report { lease, epoch, job, span, outcome, last: false }
@@ -45,14 +45,14 @@ fn a_false_share_makes_the_whole_report_count_nothing() {
     let (mut coordinator, client, _) = with_client(search(30, 1));
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     let honest = report(&grant, grant.span, true);
-    let Outcome::Md5Search { shares, .. } = &honest.outcome else { unreachable!() };
+    let Outcome::Md5Search(SearchOutcome { shares, .. }) = &honest.outcome else { unreachable!() };
     let not_a_share = (0..).find(|nonce| !shares.contains(nonce)).unwrap();
     let [mut wrong, mut twice, mut outside] = [shares.clone(), shares.clone(), shares.clone()];
     wrong.push(not_a_share);
     twice.push(shares[0]);
     outside.push(grant.span.end());
     for shares in [wrong, twice, outside] {
-        let outcome = Outcome::Md5Search { hits: Vec::new(), shares };
+        let outcome = Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares });
         let report = Report { outcome, last: false, ..honest.clone() };
         assert_eq!(coordinator.report(SECOND, client, &report).unwrap().counted, 0);
     }
@@ -73,14 +73,14 @@ fn a_wrong_sum_costs_the_trust_and_the_span_is_free_again() {
 }
 
 #[test]
-fn outcomes_of_another_kind_or_without_end_are_ignored() {
+fn outcomes_of_another_kind_and_endless_ones_are_ignored() {
     let (mut coordinator, client, _) = with_client(search(30, 1));
     let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
     let honest = report(&grant, grant.span, false);
     let outcomes = [
         Outcome::SumOfSquares(1u32.into()),
         Outcome::SumOfSquares(num_bigint::BigUint::from(1u32) << 100_000),
-        Outcome::Md5Search { hits: Vec::new(), shares: vec![0; 100_000] },
+        Outcome::Md5Search(SearchOutcome { hits: Vec::new(), shares: vec![0; 100_000] }),
     ];
     for outcome in outcomes {
         let report = Report { outcome, ..honest.clone() };
@@ -95,9 +95,9 @@ fn audits_in(coordinator: &mut Coordinator) -> Vec<Audit> {
     events(coordinator).into_iter().filter_map(audit).collect()
 }
 
-/// Keeps back every twentieth share: too few to be seen in the count at once.
+/// Removes every twentieth share: too few to be missed in the count at once.
 fn thinned(mut report: Report) -> Report {
-    if let Outcome::Md5Search { shares, .. } = &mut report.outcome {
+    if let Outcome::Md5Search(SearchOutcome { shares, .. }) = &mut report.outcome {
         let mut n = 0;
         shares.retain(|_| {
             n += 1;
@@ -111,7 +111,7 @@ fn thinned(mut report: Report) -> Report {
 fn an_audit_finds_a_missing_share_and_what_was_confirmed_is_free_again() {
     for leaves in [false, true] {
         let (mut coordinator, _, job) = with_client(search(30, 1));
-        // Some leases, one from each of several sessions: one place in twenty is amiss.
+        // One lease from each of several sessions, with one share in twenty missing.
         let mut missed = 0;
         for session in 10..60 {
             let client = coordinator.join(SECOND, newcomer(session, 0)).unwrap().client;
@@ -128,7 +128,7 @@ fn an_audit_finds_a_missing_share_and_what_was_confirmed_is_free_again() {
             let result = audits[0].run();
             assert!(result.conclusive);
             coordinator.audited(2 * SECOND, &result);
-            // The same result again does nothing.
+            // The same result again changes nothing.
             coordinator.audited(2 * SECOND, &result);
             check_coverage(&coordinator);
             let after = coordinator.job(job).unwrap().confirmed;
@@ -143,7 +143,7 @@ fn an_audit_finds_a_missing_share_and_what_was_confirmed_is_free_again() {
                 assert_eq!(standing(&coordinator, client), Standing::Distrusted(reason));
             }
         }
-        // Four places in each: a fifth of the sessions.
+        // Four places are audited in each lease, so a fifth of the sessions are found out.
         assert!((2..25).contains(&missed), "{missed} of 50");
     }
 }
@@ -174,7 +174,7 @@ fn honest_leases_pass_their_audits() {
 }
 
 #[test]
-fn audits_that_nobody_runs_do_not_pile_up_and_nobody_has_all_of_them() {
+fn audits_under_way_are_bounded_in_all_and_for_each_client() {
     let mut coordinator = with_leases_of(SECOND * 11 / 10);
     coordinator.submit(Duration::ZERO, 1, search(60, 1), 1).unwrap();
     let mut audits = Vec::new();

@@ -1,14 +1,20 @@
-//! Tests of the gpu backend: on a software adapter where there is one, and on a mock.
+//! Tests of the gpu backend, on a software adapter where there is one and on a fake engine.
 
-mod card;
+mod backend;
+mod fake;
 mod faults;
 mod parity;
 mod shape;
+mod slices;
 
 use super::cache::Cache;
 use super::device::{self, Adapter};
-use super::engine::{CAPACITY, Engine, Fault, WgpuEngine};
-use super::host::{self, Opener, Session, Times};
+use super::engine::Engine;
+use super::fault::DeviceFault;
+use super::host::{self, OpenDevice, Opener, Times};
+use super::limits::CAPACITY;
+use super::wgpu_engine::WgpuEngine;
+use crate::backend::skip::skip;
 use crate::backend::{Control, Hit};
 use crate::puzzle::{Difficulty, Digest, Encoding, Puzzle};
 use crate::seeds::{Layout, SeedSpace};
@@ -21,23 +27,20 @@ const BITS: u32 = 4;
 
 const TIMES: Times = Times {
     target: Duration::from_millis(20),
-    // Software adapters on a busy machine may take long; nothing here waits for this to pass.
+    // Software adapters on a busy machine may take long; no test waits for this to pass.
     patience: Duration::from_secs(120),
     check: Duration::from_secs(3600),
     pause: Duration::ZERO,
 };
 
-/// An adapter to test on, software before hardware because every machine can have it; `None`, and
-/// a line that says so, where there is none and the environment does not require one.
+/// Returns an adapter to test on, software before hardware because every machine can have it.
 fn adapter() -> Option<Adapter> {
     let software = ["llvmpipe", "swiftshader"].map(String::from);
     let named = software.iter().find_map(|name| device::select(std::slice::from_ref(name)).ok());
     match named.map_or_else(|| device::select(&[]), Ok) {
         Ok(adapters) => adapters.into_iter().next(),
         Err(error) => {
-            let required = std::env::var("SEEDRUSH_REQUIRE").unwrap_or_default();
-            assert!(!required.split(',').any(|part| part == "gpu"), "SEEDRUSH_REQUIRE: {error}");
-            println!("skipped, there is no adapter: {error}");
+            skip("gpu", error);
             None
         }
     }
@@ -52,7 +55,7 @@ fn control(space: &Arc<SeedSpace>, span: Span) -> Control {
     Control::new(Arc::clone(space), span, BITS, usize::MAX)
 }
 
-/// What the judge says of every nonce of `span`.
+/// Returns the judge's hits in `span`.
 fn judged(space: &SeedSpace, span: Span) -> Vec<Hit> {
     (span.start()..span.end())
         .filter_map(|nonce| {
@@ -63,7 +66,7 @@ fn judged(space: &SeedSpace, span: Span) -> Vec<Hit> {
         .collect()
 }
 
-/// All of `span` is done, and what was found is what the judge finds.
+/// Asserts that all of `span` is done and that the hits are the judge's.
 fn assert_complete(control: &Control, span: Span) {
     assert_eq!(control.done(), SpanSet::from(span));
     assert_eq!(control.hits(), judged(control.space(), span));
@@ -71,9 +74,9 @@ fn assert_complete(control: &Control, span: Span) {
 }
 
 fn search<E: Engine>(
-    open: &dyn Fn() -> Result<E, Fault>,
+    open: &dyn Fn() -> Result<E, DeviceFault>,
     times: Times,
     control: &Control,
-) -> Result<(), Fault> {
+) -> Result<(), DeviceFault> {
     host::search(&mut None, &Opener { open, cache: &Cache::none(), times }, control)
 }

@@ -1,27 +1,23 @@
-//! What drivers get: the structs where Rust puts them, and SPIR-V without what makes kernels slow.
+//! The shaders that drivers receive: structs laid out as in Rust, SPIR-V without slow constructs.
 
 use super::super::params::{FOUND_HEADER, Params};
 use super::super::shader::Shape;
+use crate::plan::TUNNEL_START;
 use naga::back::spv;
 use std::collections::HashMap;
 use std::mem::offset_of;
 
-const TUNNEL: Shape =
-    Shape { start: 23, tunnel: true, text: true, more: false, base_words: Vec::new() };
-
 fn tunnel() -> Shape {
-    Shape { base_words: vec![6, 8], ..TUNNEL }
+    Shape { start: TUNNEL_START, text: true, more: false, base_words: vec![6, 8] }
 }
 
-/// One shape of each kind that plans have.
+/// Returns one shape of each kind that plans have.
 fn shapes() -> Vec<Shape> {
     let mut shapes = Vec::new();
-    for (tunnel, starts) in [(true, 23..24), (false, 0..13)] {
-        for start in starts {
-            for (text, more) in [(false, false), (false, true), (true, false), (true, true)] {
-                let base_words = if start == 0 { vec![] } else { vec![start % 16, start % 16 - 1] };
-                shapes.push(Shape { start, tunnel, text, more, base_words });
-            }
+    for start in (0..13).chain([TUNNEL_START]) {
+        for (text, more) in [(false, false), (false, true), (true, false), (true, true)] {
+            let base_words = if start == 0 { vec![] } else { vec![start % 16, start % 16 - 1] };
+            shapes.push(Shape { start, text, more, base_words });
         }
     }
     shapes
@@ -52,7 +48,7 @@ fn every_shape_is_core_wgsl() {
     }
 }
 
-/// Offsets of a struct's fields by name, and the size up to its end.
+/// Returns the offsets of a struct's fields by name, and its size.
 fn layout(module: &naga::Module, name: &str) -> (HashMap<String, u32>, u32) {
     let (_, ty) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).unwrap();
     let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("no struct {name}") };
@@ -84,7 +80,7 @@ fn rust_and_the_shader_agree_on_the_structs() {
     assert_eq!((found["count"], found["list"] as usize), (0, FOUND_HEADER));
 }
 
-/// SPIR-V as wgpu makes it for a trusted module without run-time checks.
+/// Returns the SPIR-V that wgpu makes for a trusted module without run-time checks.
 fn spirv(shape: &Shape) -> Vec<u32> {
     let (module, info) = parsed(shape);
     let unchecked = naga::proc::BoundsCheckPolicy::Unchecked;
@@ -104,7 +100,7 @@ fn spirv(shape: &Shape) -> Vec<u32> {
     spv::write_vec(&module, &info, &options, None).unwrap()
 }
 
-/// Opcode and operands of every instruction; five words of header come first.
+/// Returns opcode and operands of every instruction, after a header of five words.
 fn instructions(spirv: &[u32]) -> Vec<(u32, &[u32])> {
     let mut rest = &spirv[5..];
     let mut all = Vec::new();
@@ -123,12 +119,12 @@ const OP_FUNCTION_END: u32 = 56;
 const OP_LOOP_MERGE: u32 = 246;
 const OP_LABEL: u32 = 248;
 
-/// Conversions, arithmetic, comparisons and bits: 109 to 205 in the specification's table.
+/// Returns true for conversions, arithmetic, comparisons and bits: 109 to 205 in the specification.
 fn is_arithmetic(opcode: u32) -> bool {
     (109..=205).contains(&opcode)
 }
 
-/// The instructions of the only loop, head and continuing part included.
+/// Returns the instructions of the only loop, with its header and continue block.
 fn loop_body<'a, 'b>(all: &'a [(u32, &'b [u32])]) -> &'a [(u32, &'b [u32])] {
     let is_loop = |(opcode, _): &(u32, &[u32])| *opcode == OP_LOOP_MERGE;
     assert_eq!(all.iter().filter(|i| is_loop(i)).count(), 1);
@@ -145,24 +141,23 @@ fn a_tunnel_candidate_costs_at_most_350_arithmetic_instructions() {
     let body = loop_body(&all);
     let cost = body.iter().filter(|(opcode, _)| is_arithmetic(*opcode)).count();
     println!("{cost} arithmetic instructions a candidate");
-    // 38 steps cannot be done in fewer than this: what was counted is the whole loop.
+    // 38 steps need at least this many: the count covers the whole loop.
     assert!((38 * 8..=350).contains(&cost), "{cost}");
-    // The only call is of `record`, behind the filter.
+    // The only call is of `record`, after the filter.
     assert_eq!(body.iter().filter(|(opcode, _)| *opcode == OP_FUNCTION_CALL).count(), 1);
 }
 
 #[test]
 fn the_loop_has_one_variable_and_no_bound() {
-    for shape in [tunnel(), Shape { start: 11, tunnel: false, base_words: vec![11, 10], ..TUNNEL }]
-    {
+    for shape in [tunnel(), Shape { start: 11, base_words: vec![11, 10], ..tunnel() }] {
         let spirv = spirv(&shape);
         let all = instructions(&spirv);
-        // Of all functions, only `search` has a loop; naga puts its variables at its top.
+        // Only `search` has a loop; naga puts its variables at its top.
         let at = all.iter().position(|(opcode, _)| *opcode == OP_LOOP_MERGE).unwrap();
         let from = all[..at].iter().rposition(|(opcode, _)| *opcode == OP_FUNCTION).unwrap();
         let to = at + all[at..].iter().position(|(opcode, _)| *opcode == OP_FUNCTION_END).unwrap();
         let variables = all[from..to].iter().filter(|(opcode, _)| *opcode == OP_VARIABLE).count();
-        // `member`; a local array, a Q that is not a value, or naga's loop bound would be another.
+        // Only `member`: a local array, a Q that is not a value, or naga's loop bound would add one.
         assert_eq!(variables, 1, "{shape:?}");
     }
 }

@@ -6,11 +6,12 @@ use super::worker::describe;
 use crate::jobs::JobSpec;
 use crate::net::random;
 use crate::proto::{
-    self, Answer, BanLine, Call, ClientLine, JobLine, MAX_DATAGRAM, Party, Reason, Refused, State,
-    Submit, Work,
+    self, Answer, BanLine, Call, ClientLine, JobLine, MAX_DATAGRAM, Party, RefusalReason, Refused,
+    State, Submit, Work,
 };
 use std::future::Future;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often a job that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -22,7 +23,7 @@ pub enum AdminError {
     #[error("{0}")]
     Refused(String),
     /// The server was not there.
-    #[error("the server is out of reach: {0}")]
+    #[error("the server is unreachable: {0}")]
     Unreachable(String),
     /// Another server is there now.
     #[error("the server was started anew, and with it the job is gone: submit it again")]
@@ -46,6 +47,22 @@ impl Admin {
         async move {
             // An error means that the link has ended, and with it the waiting.
             let _ = status.wait_for(|status| !matches!(status, Status::Connecting)).await;
+        }
+    }
+
+    /// How the connection stands, and every change of it.
+    pub fn connection(&self) -> watch::Receiver<Status> {
+        self.link.status()
+    }
+
+    /// Counts the clients that are connected, up to as many as one page of their list holds.
+    ///
+    /// # Errors
+    /// The server is unreachable.
+    pub async fn connected_clients(&self) -> Result<usize, AdminError> {
+        match self.call(Call::Clients(0)).await? {
+            Answer::Clients(lines, _) => Ok(lines.iter().filter(|line| line.connected).count()),
+            _ => Err(confused()),
         }
     }
 
@@ -97,23 +114,33 @@ impl Admin {
     ) -> Result<JobLine, AdminError> {
         let check = |line: JobLine| (line.server == server).then_some(line).ok_or(AdminError::Gone);
         loop {
-            let mut line = check(self.job(job).await?)?;
+            let line = check(self.job(job).await?)?;
             show(&line);
-            if matches!(line.state, State::Waiting | State::Running | State::Checking) {
-                tokio::time::sleep(LOOK).await;
-                continue;
+            if !matches!(line.state, State::Waiting | State::Running | State::Checking) {
+                return check(self.with_all_results(line).await?);
             }
-            let mut seeds = line.result.split(' ').filter(|seed| !seed.is_empty()).count() as u32;
-            while seeds < line.solutions {
-                let more = check(self.job_from(job, seeds).await?)?.result;
-                if more.is_empty() {
-                    break;
-                }
-                seeds += more.split(' ').count() as u32;
-                line.result = line.result + " " + &more;
-            }
-            return Ok(line);
+            tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Adds the results of a job that its line has no room for.
+    ///
+    /// # Errors
+    /// The server is unreachable, or another one now.
+    pub async fn with_all_results(&self, mut line: JobLine) -> Result<JobLine, AdminError> {
+        let mut seeds = line.result.split_whitespace().count() as u32;
+        while seeds < line.solutions {
+            let more = self.job_from(line.job, seeds).await?;
+            if more.server != line.server {
+                return Err(AdminError::Gone);
+            }
+            if more.result.is_empty() {
+                break;
+            }
+            seeds += more.result.split_whitespace().count() as u32;
+            line.result = line.result + " " + &more.result;
+        }
+        Ok(line)
     }
 
     /// Ends a job.
@@ -237,7 +264,7 @@ impl Admin {
 }
 
 fn confused() -> AdminError {
-    let reason = Reason::Malformed;
+    let reason = RefusalReason::Malformed;
     AdminError::Refused(
         Refused { reason, text: "the answer does not fit the question".into() }.text,
     )

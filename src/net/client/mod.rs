@@ -6,4 +6,4 @@ mod lease;
 pub mod link;
 mod worker;
 
-pub use worker::{ClientConfig, ClientEvent, Ending, run};
+pub use worker::{ClientConfig, ClientEnding, ClientEvent, run};

@@ -1,17 +1,18 @@
-//! The client: takes leases, has its backend search them, and delivers.
+//! The client: takes leases, runs them on its backend, and delivers what they come to.
 //!
-//! While the backend works on one lease the next is there already. When the server goes away the
-//! search goes on; what was found is delivered once the server is back.
+//! While the backend works on one lease the next one is there already. When the server goes away
+//! the search goes on; what was found is delivered once the server is back.
 
 use super::lease::{Task, report};
 use super::link::{Link, LinkError, Route, Status};
 use crate::backend::{Backend, BackendError};
 use crate::jobs::{JobKind, JobSpec};
+use crate::lease::{Epoch, Grant, JobId, LeaseId};
 use crate::net::limits::FIRST_PAUSE;
 use crate::net::random;
 use crate::proto::{
-    self, Answer, Call, Grant, Hello, Md5Part, NEWEST_VERSION, Notification, OLDEST_VERSION, Over,
-    Reason, Refused, Work,
+    self, Answer, Call, Hello, NEWEST_VERSION, Notification, OLDEST_VERSION, Over, RefusalReason,
+    Refused, Work,
 };
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -22,34 +23,34 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Leases that are not yet searched: one under way and one in reserve.
+/// Number of leases that are not yet searched: one under way and one in reserve.
 const LEASES_AHEAD: usize = 2;
 
-/// How often progress is shown.
+/// Interval at which progress is shown.
 const SHOW_TIME: Duration = Duration::from_millis(500);
 
-/// How long the last words to the server may take.
+/// Maximum time for the goodbye to the server.
 const GOODBYE_TIME: Duration = Duration::from_millis(300);
 
-/// What a client is.
+/// Configuration of a client.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Where the server is.
+    /// The way to the server.
     pub route: Route,
-    /// For people.
+    /// Name, for people.
     pub name: String,
     /// Threads of the backend.
     pub threads: u32,
-    /// Whether to leave after the first job that ends.
+    /// Leave after the first job that ends.
     pub once: bool,
 }
 
-/// What happens, for whoever shows it.
+/// Something to show.
 #[derive(Clone, Debug)]
 pub enum ClientEvent {
     /// Connected, with this id.
     Joined(u64),
-    /// The connection is gone; the search goes on.
+    /// The connection is lost; the search goes on.
     Lost,
     /// A job that is new to this client.
     Job(u64, JobSpec),
@@ -59,28 +60,28 @@ pub enum ClientEvent {
     Over(Over),
 }
 
-/// How a client came to its end.
+/// How a client ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The work is done; with this client's id.
+pub enum ClientEnding {
+    /// The work is done; holds this client's id.
     Over(Over, u64),
-    /// The server does not want this client.
+    /// The server refuses this client.
     Refused(String),
-    /// The server was never there.
+    /// The server could not be reached.
     Unreachable(String),
-    /// The backend does not work any more.
+    /// The backend has failed.
     Broken(String),
-    /// Someone said stop.
+    /// The caller asked it to stop.
     Stopped,
 }
 
-/// Runs until the server closes, or `shutdown` ends; `show` is told what happens.
+/// Runs until the server closes or `shutdown` ends; passes what happens to `show`.
 pub async fn run(
     config: ClientConfig,
     backend: Arc<dyn Backend>,
     shutdown: impl Future<Output = ()>,
     show: impl Fn(ClientEvent) + Send,
-) -> Ending {
+) -> ClientEnding {
     let hello = Hello {
         oldest_version: OLDEST_VERSION,
         newest_version: NEWEST_VERSION,
@@ -110,14 +111,14 @@ pub async fn run(
             }
             Some(Ok(asked)) = engine.asks.join_next() => engine.answered(asked, &show),
             Some(Ok((key, reported))) = engine.reports.join_next() => engine.reported(key, reported),
-            Some(error) = failures.recv() => Some(Ending::Broken(error.to_string())),
+            Some(error) = failures.recv() => Some(ClientEnding::Broken(error.to_string())),
             () = tokio::time::sleep_until(engine.not_before), if engine.waits() => None,
             _ = tick.tick() => {
                 let unfinished: u64 = engine.unfinished().map(|task| task.tested()).sum();
                 show(ClientEvent::Tested(tested.load(Ordering::Relaxed) + unfinished));
                 None
             }
-            () = &mut shutdown => Some(Ending::Stopped),
+            () = &mut shutdown => Some(ClientEnding::Stopped),
         };
         if let Some(ending) = step {
             break ending;
@@ -127,7 +128,7 @@ pub async fn run(
     ending
 }
 
-/// The thread on which leases are searched, one after the other.
+/// Starts the thread that runs leases, one after the other.
 fn start_searcher(
     backend: Arc<dyn Backend>,
     threads: u32,
@@ -138,7 +139,7 @@ fn start_searcher(
     std::thread::spawn(move || {
         for task in tasks {
             if let Err(error) = task.search(&*backend, threads, &tested) {
-                // Nobody listens when the client has ended already.
+                // The receiver is gone when the client has ended already.
                 let _ = failed.send(error);
                 return;
             }
@@ -147,7 +148,7 @@ fn start_searcher(
     (sender, failures)
 }
 
-type Key = (u32, u64);
+type Key = (LeaseId, Epoch);
 
 /// A lease with what is known of its job and the server's instance, or when to ask again.
 enum Asked {
@@ -158,8 +159,8 @@ enum Asked {
 struct Engine {
     link: Link,
     searcher: std::sync::mpsc::Sender<Arc<Task>>,
-    jobs: HashMap<u64, JobSpec>,
-    shown: HashSet<u64>,
+    jobs: HashMap<JobId, JobSpec>,
+    shown: HashSet<JobId>,
     tasks: HashMap<Key, Arc<Task>>,
     asks: JoinSet<Result<Asked, LinkError>>,
     reports: JoinSet<(Key, Result<(), LinkError>)>,
@@ -194,22 +195,22 @@ impl Engine {
         self.asks.is_empty() && self.unfinished().count() < LEASES_AHEAD
     }
 
-    /// Whether there is a time to wait for.
+    /// Returns true if the next request for work has its time.
     fn waits(&self) -> bool {
         self.wants_more() && Instant::now() < self.not_before
     }
 
-    /// Asks for a lease if the backend would soon be without.
+    /// Asks for a lease if the backend would soon have none.
     fn fill(&mut self) {
         if self.wants_more() && Instant::now() >= self.not_before {
-            // Before the first welcome there is nobody to ask.
+            // Before the first welcome there is no server to ask.
             if let Some(server) = self.server {
                 self.asks.spawn(ask(self.link.clone(), server, self.jobs.clone()));
             }
         }
     }
 
-    fn connection(&mut self, status: Status, show: &impl Fn(ClientEvent)) -> Option<Ending> {
+    fn connection(&mut self, status: Status, show: &impl Fn(ClientEvent)) -> Option<ClientEnding> {
         match status {
             Status::Connecting if self.client != 0 => show(ClientEvent::Lost),
             Status::Connecting | Status::Up(None) => {}
@@ -220,16 +221,16 @@ impl Engine {
                 self.client = welcome.client;
                 show(ClientEvent::Joined(welcome.client));
             }
-            Status::Refused(Refused { reason: Reason::Closing, .. }) => {
-                return Some(Ending::Over(Over::default(), self.client));
+            Status::Refused(Refused { reason: RefusalReason::Closing, .. }) => {
+                return Some(ClientEnding::Over(Over::default(), self.client));
             }
-            Status::Refused(refused) => return Some(Ending::Refused(refused.text)),
-            Status::Unreachable(why) => return Some(Ending::Unreachable(why)),
+            Status::Refused(refused) => return Some(ClientEnding::Refused(refused.text)),
+            Status::Unreachable(why) => return Some(ClientEnding::Unreachable(why)),
         }
         None
     }
 
-    /// Another server: what was before means nothing to it.
+    /// Forgets jobs and leases: they mean nothing to another server.
     fn forget(&mut self) {
         self.jobs.clear();
         self.shown.clear();
@@ -238,17 +239,17 @@ impl Engine {
         }
     }
 
-    fn told(&mut self, news: Notification, show: &impl Fn(ClientEvent)) -> Option<Ending> {
+    fn told(&mut self, news: Notification, show: &impl Fn(ClientEvent)) -> Option<ClientEnding> {
         match news {
             Notification::Over(over) => {
-                self.drop_job(over.job);
+                self.drop_job(JobId(over.job));
                 if self.once {
-                    return Some(Ending::Over(over, self.client));
+                    return Some(ClientEnding::Over(over, self.client));
                 }
                 show(ClientEvent::Over(over));
                 None
             }
-            Notification::Closing(over) => Some(Ending::Over(over, self.client)),
+            Notification::Closing(over) => Some(ClientEnding::Over(over, self.client)),
             Notification::Wake => {
                 self.not_before = Instant::now();
                 None
@@ -268,7 +269,7 @@ impl Engine {
         }
     }
 
-    fn drop_job(&mut self, job: u64) {
+    fn drop_job(&mut self, job: JobId) {
         self.jobs.remove(&job);
         self.shown.remove(&job);
         for task in self.tasks.values().filter(|task| task.grant.job == job) {
@@ -280,20 +281,20 @@ impl Engine {
         &mut self,
         asked: Result<Asked, LinkError>,
         show: &impl Fn(ClientEvent),
-    ) -> Option<Ending> {
+    ) -> Option<ClientEnding> {
         match asked {
             Ok(Asked::Wait(time)) => self.not_before = Instant::now() + time,
             // The server may have been replaced since.
             Ok(Asked::Lease(.., server)) if self.server != Some(server) => {}
             Ok(Asked::Lease(grant, spec, server)) => {
                 if self.shown.insert(grant.job) {
-                    show(ClientEvent::Job(grant.job, spec.clone()));
+                    show(ClientEvent::Job(grant.job.0, spec.clone()));
                 }
                 self.jobs.insert(grant.job, spec.clone());
                 let key = (grant.lease, grant.epoch);
                 // A repeated request gives the lease that is worked on already.
                 if !self.tasks.contains_key(&key) {
-                    self.begin(key, Task::new(grant, spec, server));
+                    self.begin(key, Task::new(grant, &spec, server));
                 }
             }
             Err(LinkError::OtherServer | LinkError::Ended) => self.pause(),
@@ -310,7 +311,7 @@ impl Engine {
         self.reports.spawn(async move { (key, report(task, link).await) });
     }
 
-    fn reported(&mut self, key: Key, reported: Result<(), LinkError>) -> Option<Ending> {
+    fn reported(&mut self, key: Key, reported: Result<(), LinkError>) -> Option<ClientEnding> {
         if let Some(task) = self.tasks.remove(&key) {
             task.abandon();
         }
@@ -320,14 +321,14 @@ impl Engine {
         }
     }
 
-    fn refused(&mut self, refused: Refused) -> Option<Ending> {
+    fn refused(&mut self, refused: Refused) -> Option<ClientEnding> {
         match refused.reason {
             // The job may have ended while it was asked for.
-            Reason::Unknown | Reason::Session | Reason::Closing => {
+            RefusalReason::Unknown | RefusalReason::Session | RefusalReason::Closing => {
                 self.pause();
                 None
             }
-            _ => Some(Ending::Refused(refused.text)),
+            _ => Some(ClientEnding::Refused(refused.text)),
         }
     }
 
@@ -335,18 +336,20 @@ impl Engine {
         self.not_before = Instant::now() + FIRST_PAUSE;
     }
 
-    /// Stops everything and, where it does not know, lets the server know.
-    async fn leave(self, ending: &Ending) {
+    /// Stops everything and says goodbye, unless the server has ended or refused this client.
+    async fn leave(self, ending: &ClientEnding) {
         let Self { link, mut reports, tasks, .. } = self;
         for task in tasks.values() {
             task.abandon();
         }
-        let server_ends = matches!(ending, Ending::Over(over, _) if !self.once || over.job == 0);
-        if server_ends || matches!(ending, Ending::Refused(_) | Ending::Unreachable(_)) {
+        let server_ends =
+            matches!(ending, ClientEnding::Over(over, _) if !self.once || over.job == 0);
+        if server_ends || matches!(ending, ClientEnding::Refused(_) | ClientEnding::Unreachable(_))
+        {
             return;
         }
         let goodbye = async {
-            // Answers to what is out, so that nothing found is lost on the way.
+            // Waits for the answers to reports, so that nothing found is lost on the way.
             while reports.join_next().await.is_some() {}
             let _ = link.call(Call::Goodbye).await;
         };
@@ -354,9 +357,9 @@ impl Engine {
     }
 }
 
-/// Asks `server`, whose `jobs` are known, for a lease, and for the description of its job where that is
-/// new. Another server's jobs have the same numbers, so it is never asked in its place.
-async fn ask(link: Link, server: u64, jobs: HashMap<u64, JobSpec>) -> Result<Asked, LinkError> {
+/// Asks `server`, whose `jobs` are known, for a lease, and for the description of its job if that
+/// is new. Another server is never asked in its place: its jobs have the same numbers.
+async fn ask(link: Link, server: u64, jobs: HashMap<JobId, JobSpec>) -> Result<Asked, LinkError> {
     let grant = match link.call_at(server, Call::Ask).await? {
         Answer::Grant(grant) => grant,
         Answer::Wait(time) => return Ok(Asked::Wait(time)),
@@ -365,41 +368,39 @@ async fn ask(link: Link, server: u64, jobs: HashMap<u64, JobSpec>) -> Result<Ask
     if let Some(spec) = jobs.get(&grant.job) {
         return Ok(Asked::Lease(grant, spec.clone(), server));
     }
-    let spec = describe(&link, Some(server), grant.job).await?;
+    let spec = describe(&link, Some(server), grant.job.0).await?;
     Ok(Asked::Lease(grant, spec, server))
 }
 
-/// What a job is; a long string comes in parts.
+/// Asks for the description of a job; a long one comes in parts.
 pub(super) async fn describe(
     link: &Link,
     server: Option<u64>,
     job: u64,
 ) -> Result<JobSpec, LinkError> {
-    let malformed = |text: String| Refused { reason: Reason::Malformed, text };
-    let mut digits = String::new();
+    let malformed = |text: String| Refused { reason: RefusalReason::Malformed, text };
+    let mut front: Option<Work> = None;
     loop {
-        let call = Call::Describe { job, offset: digits.len() };
+        let offset = front.as_ref().map_or(0, Work::next_offset);
+        let call = Call::Describe { job, offset };
         let answer = match server {
             Some(server) => link.call_at(server, call).await?,
             None => link.call(call).await?,
         };
-        let work = match answer {
+        let part = match answer {
             Answer::Description { job: described, work } if described == job => work,
             _ => return Err(malformed("no description of the job came".into()).into()),
         };
-        let work = match work {
-            Work::Md5Search(part) => {
-                if part.offset != digits.len() || (part.digits.is_empty() && !part.is_whole()) {
-                    return Err(malformed("the description has a gap".into()).into());
-                }
-                digits += &part.digits;
-                if digits.len() < part.string_length {
-                    continue;
-                }
-                Work::Md5Search(Md5Part { offset: 0, digits: digits.clone(), ..part })
-            }
-            sum => sum,
+        let work = match front.take() {
+            Some(front) => front.join(part).map_err(|error| malformed(error.to_string()))?,
+            None => part,
         };
-        return Ok(work.spec().map_err(malformed)?);
+        if work.is_whole() {
+            return Ok(work.spec().map_err(malformed)?);
+        }
+        front = Some(work);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,14 @@ mod datagrams;
 
 pub use super::sockets::{bind, listen};
 
-use super::limits::{ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK, FRAME_BUFFER};
+use super::limits::{ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK, FRAME_BUFFER, RESULT_TIME};
 use super::plaintext::{self, Problem};
 use super::server::admission::{Admission, Seat, SeatLimits};
 use super::server::service::Outlets;
 use super::server::{ServerEvent, Service, auditor, tcp};
 use super::{framing, sockets};
 use crate::backend::Backend;
-use crate::coordinator::Config;
+use crate::coordinator::{Config, Fact, RestoreError};
 use crate::jobs::JobSpec;
 use crate::proto::Over;
 use std::future::Future;
@@ -50,6 +50,20 @@ impl Server {
         Self { service, outlets, tcp, udp, plaintext: None, auditor: None }
     }
 
+    /// Creates a server that goes on where another one was when it took the snapshot `facts`.
+    ///
+    /// # Errors
+    /// The facts contradict each other.
+    pub fn restored(
+        config: Config,
+        facts: Vec<Fact>,
+        tcp: Option<TcpListener>,
+        udp: Option<UdpSocket>,
+    ) -> Result<Self, RestoreError> {
+        let (service, outlets) = Service::restored(config, facts)?;
+        Ok(Self { service, outlets, tcp, udp, plaintext: None, auditor: None })
+    }
+
     /// Adds a main job: when it ends, so does the server.
     ///
     /// # Errors
@@ -69,6 +83,12 @@ impl Server {
     /// [`audit_budget`](Config::audit_budget) may be larger.
     pub fn with_auditor(mut self, backend: Arc<dyn Backend>) -> Self {
         self.auditor = Some(backend);
+        self
+    }
+
+    /// Ends after its own job although others are under way.
+    pub fn ending_after_its_job(self) -> Self {
+        self.service.close_after_main();
         self
     }
 
@@ -117,6 +137,9 @@ impl Server {
                     service.close();
                 }
             }
+        }
+        if service.has_lingered() {
+            tokio::time::sleep(RESULT_TIME).await;
         }
         // Clients that do not answer are not waited for any longer.
         let _ = timeout(CLOSE_TIME, acknowledged(&service)).await;

@@ -16,6 +16,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
+/// Characters of a stranger's words that an error quotes.
+const LONGEST_QUOTE: usize = 60;
+
 /// The reason why a plain-text client has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlaintextEnding {
@@ -26,8 +29,10 @@ pub enum PlaintextEnding {
         /// The id of this client.
         client: u64,
     },
-    /// There was no server, or none that speaks the protocol; the reason, for people.
+    /// There was no server, or the network failed; the reason, for people.
     Unreachable(String),
+    /// The server does not speak this protocol; the reason, for people.
+    OtherProtocol(String),
     /// It was told to stop.
     Stopped,
 }
@@ -68,9 +73,7 @@ async fn converse(
         });
     }
     let Some((client, puzzle)) = parsed else {
-        return Ok(PlaintextEnding::Unreachable(format!(
-            "no problem of the classic protocol: {segment:?}"
-        )));
+        return Ok(other_protocol(&segment));
     };
     show(client, &puzzle, 0);
     let space = SeedSpace::new(&puzzle, Layout::Counting).map_err(io::Error::other)?;
@@ -85,6 +88,17 @@ async fn converse(
     // The search ends within milliseconds. Its failure matters no more.
     let _ = search.await;
     ending
+}
+
+/// Says why the first segment is no problem of this protocol.
+fn other_protocol(segment: &str) -> PlaintextEnding {
+    PlaintextEnding::OtherProtocol(if segment.is_empty() {
+        "the server hung up without a word: it was stopped, or it was not started with --classic"
+            .into()
+    } else {
+        let heard: String = segment.chars().take(LONGEST_QUOTE).collect();
+        format!("this is no server of the plain-text protocol: it said {heard:?}")
+    })
 }
 
 /// Carries the lines.

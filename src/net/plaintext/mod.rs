@@ -22,4 +22,5 @@ mod stream;
 pub use client::{PlaintextEnding, run};
 pub(super) use datagrams::UdpPeers;
 pub use problem::Problem;
+pub(crate) use problem::tested;
 pub(super) use stream::{is_native, serve};

@@ -50,7 +50,7 @@ pub(super) fn claimed_seed(line: &str) -> Option<&str> {
 }
 
 /// Returns the number of hashes in a progress line.
-pub(super) fn tested(line: &str) -> Option<u64> {
+pub(crate) fn tested(line: &str) -> Option<u64> {
     line.split_whitespace().find_map(|word| word.parse().ok())
 }
 

@@ -62,7 +62,7 @@ impl<S: AsyncBufRead + AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let mut buffer = [0; 1024];
         loop {
             if let Some(over) = self.service.closing() {
-                return self.stop(over.winner).await;
+                return self.stop(over.winner()).await;
             }
             tokio::select! {
                 read = timeout(IDLE_TIME, self.stream.read(&mut buffer)) => {

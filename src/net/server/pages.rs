@@ -4,10 +4,10 @@ use super::bans::Bans;
 use crate::coordinator::{
     ClientId, ClientStatus, Coordinator, JobEnd, JobId, JobState, JobStatus, Standing,
 };
-use crate::jobs::{JobKind, JobResult, JobSpec};
 use crate::net::limits::{LINES_PER_DATAGRAM, LINES_PER_FRAME, LISTED_SEEDS};
 use crate::proto::{
-    Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, Reason, State, cleaned, refused,
+    Answer, ClientLine, JobLine, MAX_NAME, MAX_RESULT, MAX_TITLE, RefusalReason, State, cleaned,
+    refused,
 };
 use std::time::Duration;
 
@@ -31,16 +31,21 @@ pub(super) fn job(coordinator: &Coordinator, job: JobId, offset: u32) -> Answer 
         Some(status) => {
             Answer::Jobs(vec![job_line(coordinator, &status, offset as usize, MAX_RESULT)], 0)
         }
-        None => refused(Reason::Unknown, &format!("there is no job {job}")),
+        None => refused(RefusalReason::Unknown, &format!("there is no job {job}")),
     }
 }
 
 /// Lists clients from number `offset` on.
-pub(super) fn clients(coordinator: &Coordinator, offset: u32, roomy: bool) -> Answer {
+pub(super) fn clients(
+    coordinator: &Coordinator,
+    offset: u32,
+    roomy: bool,
+    now: Duration,
+) -> Answer {
     let most = per_page(roomy);
     let mut page = coordinator.clients_from(ClientId(offset.into()), most + 1);
     let next = next(most, &mut page, |status| status.id.0);
-    Answer::Clients(page.iter().map(client_line).collect(), next)
+    Answer::Clients(page.iter().map(|status| client_line(status, now)).collect(), next)
 }
 
 /// Lists bans from number `offset` on.
@@ -75,16 +80,12 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: 
         Some((_, JobEnd::Finished { winner: Some(winner) })) => winner.0,
         _ => 0,
     };
-    let whole = match &status.spec {
-        JobSpec::Md5Search(search) => search.puzzle().difficulty().expected_work(),
-        JobSpec::SumOfSquares(_) => status.whole as f64,
-    };
     JobLine {
         job: status.id.0,
         title: cleaned(&status.spec.title(MAX_TITLE), MAX_TITLE),
         state,
         done: status.confirmed as f64,
-        whole,
+        whole: status.spec.expected_work(),
         priority: status.priority,
         winner,
         result: result(coordinator, status, offset, most),
@@ -93,16 +94,13 @@ fn job_line(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: 
     }
 }
 
-/// Returns the result of a job: a finished sum, or the seeds from number `offset` on, as many as fit
-/// and at most `most`. Only seeds that are sent are computed.
+/// Returns the result of a job: the seeds from number `offset` on, as many as fit and at most
+/// `most`, or else its complete result. Only seeds that are sent are computed.
 fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: usize) -> String {
-    if status.spec.kind() == JobKind::SumOfSquares {
-        return match coordinator.result(status.id) {
-            Some(JobResult::SumOfSquares(sum)) if status.ended.is_some() && status.free == 0 => {
-                sum.to_string()
-            }
-            _ => String::new(),
-        };
+    if !status.spec.has_solutions() {
+        let complete = status.ended.is_some() && status.free == 0;
+        let result = complete.then(|| coordinator.result(status.id)).flatten();
+        return result.map_or_else(String::new, |result| result.to_string());
     }
     let mut text = String::new();
     for seed in coordinator.seeds(status.id, offset).take(most) {
@@ -116,18 +114,18 @@ fn result(coordinator: &Coordinator, status: &JobStatus, offset: usize, most: us
     text
 }
 
-fn client_line(status: &ClientStatus) -> ClientLine {
+fn client_line(status: &ClientStatus, now: Duration) -> ClientLine {
     ClientLine {
         client: status.id.0,
         name: cleaned(&status.name, MAX_NAME),
         address: cleaned(&status.address, MAX_NAME),
         backend: cleaned(&status.backend, MAX_NAME),
         threads: status.threads,
-        claimed_rate: status.claimed_rate as f64,
+        claimed_rate: status.current_rate(now) as f64,
         proven_rate: status.proved_rate as f64,
         done: status.units as f64,
         false_hits: status.false_claims,
-        standing: standing_text(status),
+        standing: standing_text(status, now),
         connected: status.connected,
         leases: status.leases as u32,
         finished: status.finished_leases,
@@ -135,12 +133,13 @@ fn client_line(status: &ClientStatus) -> ClientLine {
 }
 
 /// Describes the standing of a client, for people.
-pub(super) fn standing_text(status: &ClientStatus) -> String {
-    let text = match status.standing {
+pub(super) fn standing_text(status: &ClientStatus, now: Duration) -> String {
+    let silent = if status.is_silent(now) { ", silent" } else { "" };
+    let standing = match status.standing {
         Standing::Good if status.suspect => "good, suspect address".to_owned(),
         Standing::Good => "good".to_owned(),
         Standing::Distrusted(reason) => format!("distrusted: {reason}"),
         Standing::Banned(reason) => format!("banned: {reason}"),
     };
-    cleaned(&text, MAX_TITLE)
+    cleaned(&(standing + silent), MAX_TITLE)
 }

@@ -4,9 +4,10 @@ use super::admission::Seat;
 use super::service::{Handled, Origin, Service};
 use super::sessions::Waker;
 use crate::coordinator::ClientId;
+use crate::lease::LeaseState;
 use crate::net::framing::{Codec, Frames};
 use crate::net::limits::{HANDSHAKE_TIME, IDLE_TIME};
-use crate::proto::{Answer, Call, Reason, Refused, Reply, Request, refused};
+use crate::proto::{Answer, Call, RefusalReason, Refused, Reply, Request, refused};
 use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::net::SocketAddr;
@@ -80,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let request = match Request::decode(frame) {
             Ok(request) => request,
             Err(error) => {
-                let answer = Some(refused(Reason::Malformed, &error.to_string()));
+                let answer = Some(refused(RefusalReason::Malformed, &error.to_string()));
                 self.send(&Reply { number: 0, notice: None, answer }).await?;
                 return Ok(false);
             }
@@ -94,7 +95,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         self.note_use(&reply.answer);
         let refused = matches!(
             reply.answer,
-            Some(Answer::Refused(Refused { reason: Reason::Banned | Reason::Version, .. }))
+            Some(Answer::Refused(Refused {
+                reason: RefusalReason::Banned | RefusalReason::Version,
+                ..
+            }))
         );
         // A client that was not admitted keeps no seat among those that were.
         let refused = refused || (hello && self.client.is_none());
@@ -114,7 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
         let works = match answer {
             Some(Answer::Grant(_)) => true,
-            Some(Answer::Verdict(verdict)) => verdict.lease.is_some() || verdict.solutions > 0,
+            Some(Answer::Verdict(verdict)) => {
+                verdict.lease != LeaseState::Over || verdict.solutions > 0
+            }
             _ => false,
         };
         if works {

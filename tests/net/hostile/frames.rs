@@ -12,7 +12,7 @@ async fn bytes_that_are_no_message_end_only_their_connection() {
         raw.send(bytes).await;
         let reply = raw.receive().await.unwrap();
         let Some(Answer::Refused(refused)) = reply.answer else { panic!("{reply:?}") };
-        assert_eq!(refused.reason, Reason::Malformed);
+        assert_eq!(refused.reason, RefusalReason::Malformed);
         assert_eq!(raw.receive().await, None);
     }
     assert_eq!(server.service.read(|coordinator| coordinator.totals().clients), 0);
@@ -63,7 +63,7 @@ async fn a_client_of_another_version_is_told_which_side_to_update() {
     let newer = Hello { oldest_version: 7, newest_version: 9, ..hello };
     let answer = raw.call(Call::Hello(newer)).await.unwrap();
     let Answer::Refused(Refused { reason, text }) = answer else { panic!("{answer:?}") };
-    assert_eq!(reason, Reason::Version);
+    assert_eq!(reason, RefusalReason::Version);
     assert!(text.contains("update the server"), "{text}");
     still_serves(server).await;
 }
@@ -87,7 +87,10 @@ async fn requests_in_one_segment_are_all_answered() {
     let mut raw = Raw::connect(server.address).await;
     raw.send_together(&[b"no message".to_vec(), beat(1)]).await;
     let answer = raw.receive().await.unwrap().answer;
-    assert!(matches!(answer, Some(Answer::Refused(Refused { reason: Reason::Malformed, .. }))));
+    assert!(matches!(
+        answer,
+        Some(Answer::Refused(Refused { reason: RefusalReason::Malformed, .. }))
+    ));
     assert_eq!(raw.receive().await, None);
     still_serves(server).await;
 }

@@ -11,13 +11,13 @@ async fn forged_and_repeated_reports_change_no_coverage() {
     let done = || server.service.read(|c| c.job(JobId(1)).unwrap().confirmed);
     // The lease of another client, another epoch, another number, another job.
     let stolen = full_report(&grant);
-    assert_eq!(thief.report(stolen.clone()).await.lease, None);
+    assert_eq!(thief.report(stolen.clone()).await.lease, LeaseState::Over);
     for forged in [
-        Progress { epoch: grant.epoch + 1, ..stolen.clone() },
-        Progress { lease: grant.lease + 1000, ..stolen.clone() },
-        Progress { job: 99, ..stolen.clone() },
+        Progress { epoch: Epoch(grant.epoch.0 + 1), ..stolen.clone() },
+        Progress { lease: LeaseId(grant.lease.0 + 1000), ..stolen.clone() },
+        Progress { job: JobId(99), ..stolen.clone() },
     ] {
-        assert_eq!(owner.report(forged).await.lease, None);
+        assert_eq!(owner.report(forged).await.lease, LeaseState::Over);
     }
     // A span outside the lease.
     let beyond = Span::with_len(grant.span.end(), 1000);
@@ -25,11 +25,11 @@ async fn forged_and_repeated_reports_change_no_coverage() {
     assert_eq!(done(), 0);
     // A lease is given back once; a replay takes nothing from the client that holds it next.
     let back = Progress { finished: true, ..empty_report(&grant) };
-    assert_eq!(owner.report(back.clone()).await.lease, None);
+    assert_eq!(owner.report(back.clone()).await.lease, LeaseState::Over);
     let next = thief.lease().await;
-    assert_eq!(owner.report(back).await.lease, None);
+    assert_eq!(owner.report(back).await.lease, LeaseState::Over);
     let held = thief.report(empty_report(&next)).await.lease;
-    assert_eq!(held.map(|held| held.epoch), Some(next.epoch));
+    assert!(matches!(held, LeaseState::Held(held) if held.epoch == next.epoch), "{held:?}");
     assert_eq!(done(), 0);
     check_coverage(&server.service, 1);
     owner.call(Call::Goodbye).await;

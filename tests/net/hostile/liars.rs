@@ -34,7 +34,7 @@ async fn a_client_that_claims_work_it_did_not_do_is_detected() {
     let server = Running::start(quick(), Some(search(40, "A7C02215FC")));
     let mut liar = Raw::joined(server.address, 1).await;
     let refusal = lie_until_refused(&mut liar).await;
-    assert_eq!(refusal.reason, Reason::Banned);
+    assert_eq!(refusal.reason, RefusalReason::Banned);
     let (done, standing) = server.service.read(|coordinator| {
         let standing = coordinator.clients()[0].standing;
         (coordinator.job(JobId(1)).unwrap().confirmed, format!("{standing:?}"))
@@ -56,7 +56,10 @@ async fn a_client_that_claims_false_solutions_is_banned_after_three() {
     }
     // The refusal is pushed before the client asks again; then the server hangs up.
     let told = liar.receive().await.unwrap();
-    assert!(matches!(told.answer, Some(Answer::Refused(Refused { reason: Reason::Banned, .. }))));
+    assert!(matches!(
+        told.answer,
+        Some(Answer::Refused(Refused { reason: RefusalReason::Banned, .. }))
+    ));
     assert_eq!((told.number, liar.receive().await), (0, None));
     assert!(server.has_shown("Distrusted"));
     still_serves(server).await;
@@ -78,7 +81,7 @@ async fn a_banned_client_over_udp_has_each_request_refused_once() {
         while let Some(bytes) = &reply {
             let got = Reply::decode(bytes).unwrap();
             if got.number == number {
-                let refused = matches!(got.answer, Some(Answer::Refused(ref r)) if r.reason == Reason::Banned);
+                let refused = matches!(got.answer, Some(Answer::Refused(ref r)) if r.reason == RefusalReason::Banned);
                 assert!(refused, "{got:?}");
                 break;
             }
@@ -97,7 +100,7 @@ async fn liars_do_not_lock_their_neighbours_out() {
     for key in 1..=4 {
         let mut liar = Raw::joined(server.address, key).await;
         let refusal = lie_until_refused(&mut liar).await;
-        assert_eq!(refusal.reason, Reason::Banned);
+        assert_eq!(refusal.reason, RefusalReason::Banned);
     }
     let mut newcomer = Raw::joined(server.address, 5).await;
     newcomer.lease().await;

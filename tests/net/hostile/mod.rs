@@ -6,9 +6,9 @@ mod leases;
 mod liars;
 
 use super::*;
+use seedrush::lease::{Epoch, Grant, LeaseId, LeaseState, Verdict};
 use seedrush::proto::{
-    Answer, Call, Grant, Hello, MAX_FRAME, Progress, Reason, Refused, Reply, Request, Verdict,
-    Welcome,
+    Answer, Call, Hello, MAX_FRAME, Progress, RefusalReason, Refused, Reply, Request, Welcome,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -132,7 +132,7 @@ async fn still_serves(server: Running) {
         panic!("the server was not stopped")
     };
     assert!(puzzle(12, "A7C02215FC").is_solved_by(&over.seed));
-    assert!(matches!(end_of(honest).await, client::Ending::Over(_, _)));
+    assert!(matches!(end_of(honest).await, client::ClientEnding::Over(_, _)));
     check_coverage(&service, 1);
 }
 

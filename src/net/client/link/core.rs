@@ -1,6 +1,11 @@
 //! The part of a link that outlives its connections: requests without an answer, and the session.
 
-use crate::proto::{Answer, Call, Hello, Notification, Reason, Refused, Reply, Request, Welcome};
+#[cfg(test)]
+mod tests;
+
+use crate::proto::{
+    Answer, Call, Hello, Notification, RefusalReason, Refused, Reply, Request, Welcome,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -190,7 +195,7 @@ impl Core {
         let noticed = self.take_notice(&reply);
         match reply.answer {
             Some(Answer::Refused(refused)) if reply.number == 0 => Err(End::Refused(refused)),
-            Some(Answer::Refused(Refused { reason: Reason::Session, .. })) => Err(End::Lost),
+            Some(Answer::Refused(Refused { reason: RefusalReason::Session, .. })) => Err(End::Lost),
             Some(answer) => {
                 self.take_answer(reply.number, answer, now);
                 Ok(noticed)

@@ -31,7 +31,7 @@ impl FromStr for Target {
                 _ => (word, None),
             },
         };
-        if host.is_empty() || host.contains('/') {
+        if host.is_empty() || host.contains(['/', '[', ']', ' ']) {
             return Err(format!("{word:?} names no host: HOST, HOST:PORT or [IPv6]:PORT"));
         }
         Ok(Self { host: host.to_owned(), port })
@@ -85,6 +85,9 @@ mod tests {
             "[::1]5",
             "[::1]::5",
             "a/b",
+            "[::1",
+            "::1]",
+            "a b",
             "http://box",
         ] {
             assert!(target(bad).is_err(), "{bad}");

@@ -120,7 +120,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Takes what arrived before the connection failed. A server that ends says so and hangs up: if
     /// that makes a request fail, the server's last message still waits to be read.
     async fn drain(&mut self) -> Result<(), End> {
-        while let Ok(Some(Ok(frame))) = timeout(DRAIN_TIME, self.frames.next()).await {
+        // For all of it: a peer that goes on talking is not heard for longer.
+        let until = Instant::now() + DRAIN_TIME;
+        while let Ok(Some(Ok(frame))) = timeout_at(until, self.frames.next()).await {
             let Ok(reply) = Reply::decode(&frame) else { break };
             self.core.receive(reply, Instant::now())?;
         }

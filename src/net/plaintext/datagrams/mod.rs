@@ -59,7 +59,7 @@ impl UdpPeers {
     ) -> Option<Vec<u8>> {
         if let Some(over) = service.closing() {
             // Late clients learn it too.
-            let stop = stop(self.peers.number_of(over.winner));
+            let stop = stop(self.peers.number_of(over.winner()));
             return (stop.len() <= datagram.len()).then_some(stop);
         }
         let mut lines = Lines::default();
@@ -94,7 +94,7 @@ impl UdpPeers {
             return Vec::new();
         }
         match service.closing() {
-            Some(over) => self.stops(service, over.winner, now),
+            Some(over) => self.stops(service, over.winner(), now),
             None => self.problems(service, now),
         }
     }

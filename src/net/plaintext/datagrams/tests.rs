@@ -172,7 +172,7 @@ fn a_forged_false_claim_harms_nobody() {
     assert_eq!(units, 2);
     assert!(net.service.closing().is_none());
     net.say(honest, &true_claim("A7C02215FC"));
-    assert_eq!(net.service.closing().unwrap().winner, 1);
+    assert_eq!(net.service.closing().unwrap().winner(), 1);
     // Both learn who has won, by the number in its problem.
     let mut stops = net.due();
     stops.sort();

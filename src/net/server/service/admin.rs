@@ -6,15 +6,17 @@
 //! cancel those that came from their network.
 
 use super::hello::BANNED;
-use super::{Origin, Service, State};
-use crate::coordinator::{CancelError, ClientId, JobId, Reason as Doubt, Standing};
+use super::{Origin, ServerEvent, Service, State};
+use crate::coordinator::{CancelError, ClientId, Coordinator, JobId, Reason as Doubt, Standing};
 use crate::jobs::JobSpec;
 use crate::net::server::bans::Banned;
 use crate::net::server::networks::{is_here, network, submitter};
 use crate::net::server::sessions::Waker;
 use crate::net::server::{convert, pages};
-use crate::proto::{Answer, Call, Party, Reason, refused};
+use crate::proto::{Answer, Call, MAX_TITLE, Party, RefusalReason, Refused, refused};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// The priority that everyone may ask for.
 const USUAL_PRIORITY: u32 = 1;
@@ -40,7 +42,7 @@ impl Service {
         &self,
         origin: &Origin,
         call: &Call,
-    ) -> Result<Option<JobSpec>, Answer> {
+    ) -> Result<Option<JobSpec>, Refused> {
         let elsewhere = !is_here(origin.address.ip());
         let closed = elsewhere && !self.open.load(Ordering::Relaxed);
         let why = match call {
@@ -48,14 +50,16 @@ impl Service {
             Call::Submit(submit) if elsewhere && submit.priority > USUAL_PRIORITY => ONLY_USUAL,
             Call::Submit(submit) => {
                 let spec = submit.work.spec();
-                return spec.map(Some).map_err(|text| refused(Reason::Malformed, &text));
+                return spec
+                    .map(Some)
+                    .map_err(|text| Refused::new(RefusalReason::Malformed, &text));
             }
             // On open servers too: a stranger who may ban could lock all others out.
             Call::Ban(_) | Call::Unban(_) if elsewhere => ONLY_OPERATOR,
             Call::Bans(_) if closed => ONLY_SHOWN_HERE,
             _ => return Ok(None),
         };
-        Err(refused(Reason::Forbidden, why))
+        Err(Refused::new(RefusalReason::Forbidden, why))
     }
 
     /// Answers a request that has passed [`Service::check`].
@@ -66,35 +70,57 @@ impl Service {
         call: Call,
         spec: Option<JobSpec>,
     ) -> Answer {
-        let (now, address) = (self.began.elapsed(), origin.address.ip());
+        let (now, address) = (self.now(), origin.address.ip());
         let roomy = matches!(origin.waker, Waker::Connection(_));
         let changes = matches!(call, Call::Submit(_) | Call::Cancel(_));
         if changes && !is_here(address) && state.bans.turn_away(address, None) {
-            return refused(Reason::Banned, BANNED);
+            return refused(RefusalReason::Banned, BANNED);
         }
         let coordinator = &mut state.coordinator;
         match (call, spec) {
+            (Call::Submit(_), _) if state.main_over.is_some() => {
+                refused(RefusalReason::Closing, "the server ends soon: it takes no more jobs")
+            }
             (Call::Submit(submit), Some(spec)) => {
-                convert::submit(coordinator, now, submitter(address), submit, spec)
+                let what = spec.title(MAX_TITLE);
+                let answer = convert::submit(coordinator, now, submitter(address), submit, spec);
+                self.emit_submission(coordinator, now, &answer, what, origin.address);
+                answer
             }
             (Call::Cancel(job), _) => {
                 match coordinator.cancel_as(now, submitter(address), JobId(job)) {
                     Ok(()) => Answer::Ok,
-                    Err(error @ CancelError::Unknown(_)) => {
-                        refused(Reason::Unknown, &error.to_string())
+                    Err(error @ (CancelError::Unknown(_) | CancelError::Ended(_))) => {
+                        refused(RefusalReason::Unknown, &error.to_string())
                     }
                     Err(error @ CancelError::NotYours(_)) => {
-                        refused(Reason::Forbidden, &error.to_string())
+                        refused(RefusalReason::Forbidden, &error.to_string())
                     }
                 }
             }
             (Call::Jobs(offset), _) => pages::jobs(coordinator, offset, roomy),
             (Call::Job { job, offset }, _) => pages::job(coordinator, JobId(job), offset),
-            (Call::Clients(offset), _) => pages::clients(coordinator, offset, roomy),
+            (Call::Clients(offset), _) => pages::clients(coordinator, offset, roomy, now),
             (Call::Ban(party), _) => self.ban(state, party),
             (Call::Unban(party), _) => unban(state, party),
             (Call::Bans(offset), _) => pages::bans(&state.bans, offset, roomy, now),
-            _ => refused(Reason::Malformed, "this cannot be asked here"),
+            _ => refused(RefusalReason::Malformed, "this cannot be asked here"),
+        }
+    }
+
+    /// Tells of a job that is new; a repeated submission is not.
+    fn emit_submission(
+        &self,
+        coordinator: &Coordinator,
+        now: Duration,
+        answer: &Answer,
+        what: String,
+        address: SocketAddr,
+    ) {
+        let Answer::Submitted { job, .. } = *answer else { return };
+        let job = JobId(job);
+        if coordinator.job(job).is_some_and(|status| status.submitted == now) {
+            self.emit(ServerEvent::Submitted { job, what, address: address.to_string() });
         }
     }
 
@@ -106,13 +132,16 @@ impl Service {
             Party::Client(number) => {
                 let client = ClientId(number);
                 let Some(key) = state.coordinator.session(client) else {
-                    return refused(Reason::Unknown, &format!("there is no client {number}"));
+                    return refused(
+                        RefusalReason::Unknown,
+                        &format!("there is no client {number}"),
+                    );
                 };
                 (Banned::Client { number, key }, vec![client])
             }
         };
-        if let Err(error) = state.bans.add(who, self.began.elapsed()) {
-            return refused(Reason::Full, &error.to_string());
+        if let Err(error) = state.bans.add(who, self.now()) {
+            return refused(RefusalReason::Full, &error.to_string());
         }
         for client in clients {
             state.coordinator.ban(client);
@@ -141,5 +170,5 @@ fn unban(state: &mut State, party: Party) -> Answer {
     if lifted || pardoned {
         return Answer::Ok;
     }
-    refused(Reason::Unknown, &format!("{party} is not banned"))
+    refused(RefusalReason::Unknown, &format!("{party} is not banned"))
 }

@@ -17,7 +17,7 @@ pub enum ServerEvent {
         client: u64,
         /// Its address and port.
         address: String,
-        /// Its name, backend and threads.
+        /// Its name and backend.
         what: String,
     },
     /// A client has left or fallen silent.
@@ -32,6 +32,17 @@ pub enum ServerEvent {
     Distrusted(u64, String),
     /// A client of the plain-text protocol has sent a line.
     Said(u64, String),
+    /// Someone has submitted a job.
+    Submitted {
+        /// Its number.
+        job: JobId,
+        /// Describes it.
+        what: String,
+        /// The submitter's address.
+        address: String,
+    },
+    /// The server's own job has ended; the server stays until this many other jobs have, too.
+    Lingering(usize),
     /// This consumer was too slow and has missed as many events.
     Missed(u64),
 }
@@ -99,7 +110,7 @@ impl Service {
             Event::JobEnded { job, end, holders } => self.job_ended(state, job, end, holders),
             Event::Wake(id) => self.push(state, id, Notification::Wake),
             Event::Revoked { client, lease, epoch } => {
-                self.push(state, client, Notification::Revoked(convert::lost(lease, epoch)));
+                self.push(state, client, Notification::Revoked(convert::revoked(lease, epoch)));
             }
             Event::Trimmed { client, lease, epoch, end } => {
                 let held = convert::trimmed(lease, epoch, end);
@@ -120,7 +131,7 @@ impl Service {
         if reason != Doubt::Operator
             && let Some(address) = state.sessions.offended(id)
         {
-            state.suspicion.note(address, self.began.elapsed());
+            state.suspicion.note(address, self.now());
         }
         self.push(state, id, Notification::Wake);
     }
@@ -129,7 +140,15 @@ impl Service {
         let over = convert::over(&state.coordinator, job, end);
         self.emit(ServerEvent::JobEnded(job, end));
         if state.main_job == Some(job) {
-            return self.close_after(state, over);
+            state.main_over = Some(over.clone());
+        }
+        if let Some(main) = state.main_over.clone() {
+            let others = state.coordinator.totals().active_jobs;
+            if others == 0 || state.once {
+                return self.close_after(state, main);
+            }
+            state.lingered = true;
+            self.emit(ServerEvent::Lingering(others));
         }
         for id in holders {
             self.notify(state, id, Notification::Over(over.clone()));

@@ -4,7 +4,7 @@ use super::{Origin, Service, State};
 use crate::coordinator::{ClientId, Join};
 use crate::net::limits::CLIENTS_PER_ADDRESS;
 use crate::net::server::convert;
-use crate::proto::{Answer, Hello, Reason, Welcome, negotiate, refused};
+use crate::proto::{Answer, Hello, RefusalReason, Welcome, negotiate, refused};
 
 pub(super) const TOO_MANY_AT_ADDRESS: &str = "too many clients at this address";
 
@@ -21,21 +21,24 @@ impl Service {
         hello: Hello,
     ) -> Answer {
         if state.closing.is_some() {
-            return refused(Reason::Closing, "the search is over and the server about to end");
+            return refused(
+                RefusalReason::Closing,
+                "the search is over and the server about to end",
+            );
         }
         let version = match negotiate(hello.oldest_version, hello.newest_version) {
             Ok(version) => version,
-            Err(text) => return refused(Reason::Version, &text),
+            Err(text) => return refused(RefusalReason::Version, &text),
         };
         let session = u128::from_be_bytes(hello.key);
-        let (now, address) = (self.began.elapsed(), origin.address.ip());
+        let (now, address) = (self.now(), origin.address.ip());
         if state.bans.turn_away(address, Some(session)) {
-            return refused(Reason::Banned, BANNED);
+            return refused(RefusalReason::Banned, BANNED);
         }
         // Known clients may always come back.
         let known = state.coordinator.knows(session);
         if !known && state.sessions.count_at(address) >= CLIENTS_PER_ADDRESS {
-            return refused(Reason::Full, TOO_MANY_AT_ADDRESS);
+            return refused(RefusalReason::Full, TOO_MANY_AT_ADDRESS);
         }
         let join = Join {
             session,
@@ -57,7 +60,7 @@ impl Service {
                     client: joined.client.0,
                     session,
                     server: state.coordinator.instance(),
-                    held: joined.held.into_iter().map(convert::held).collect(),
+                    held: joined.held,
                 })
             }
             Err(refusal) => convert::refusal(refusal),

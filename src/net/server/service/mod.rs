@@ -21,13 +21,15 @@ use super::convert::{self, describe};
 use super::sessions::{Sessions, Waker};
 use super::suspicion::Suspicion;
 use crate::coordinator::{
-    Assignment, Audit, AuditResult, ClientId, Config, Coordinator, JobId, Refusal, Standing,
-    Submitter,
+    Assignment, Audit, AuditResult, ClientId, Config, Coordinator, Fact, JobId, Refusal,
+    RestoreError, Standing, Submitter,
 };
 use crate::jobs::JobSpec;
 use crate::net::limits::EVENT_QUEUE;
 use crate::net::random;
-use crate::proto::{Answer, Call, Notice, Notification, Over, Reason, Reply, Request, refused};
+use crate::proto::{
+    Answer, Call, Notice, Notification, Over, RefusalReason, Reply, Request, refused,
+};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,6 +44,12 @@ struct State {
     bans: Bans,
     /// The job after which the server closes.
     main_job: Option<JobId>,
+    /// The end of that job.
+    main_over: Option<Over>,
+    /// True once the server has stayed for other jobs.
+    lingered: bool,
+    /// Closes after that job although others are under way.
+    once: bool,
     closing: Option<Over>,
 }
 
@@ -51,6 +59,8 @@ pub struct Service {
     /// Set where clients on other machines may submit jobs.
     open: AtomicBool,
     began: Instant,
+    /// Time of the coordinator when the server began: 0 unless it was restored.
+    start: Duration,
     /// Clients that must have joined before the search begins.
     pub(in crate::net) min_clients: usize,
     events: broadcast::Sender<ServerEvent>,
@@ -86,16 +96,47 @@ pub(in crate::net) struct Handled {
 impl Service {
     /// Creates a service without jobs, together with the receiving ends of what it emits.
     pub(in crate::net) fn new(config: Config) -> (Arc<Self>, Outlets) {
+        let coordinator = Coordinator::new(config, random::bytes());
+        Self::of(coordinator)
+    }
+
+    /// Creates a service in the state that `facts` tell of. Its main job is the one that the server
+    /// had given itself.
+    ///
+    /// # Errors
+    /// The facts contradict each other.
+    pub(in crate::net) fn restored(
+        config: Config,
+        facts: Vec<Fact>,
+    ) -> Result<(Arc<Self>, Outlets), RestoreError> {
+        let main_job = main_job(&facts);
+        let coordinator = Coordinator::restore(config, random::bytes(), facts)?;
+        let ended = main_job.and_then(|job| Some((job, coordinator.job(job)?.ended?.1)));
+        let main_over = ended.map(|(job, end)| convert::over(&coordinator, job, end));
+        let (service, outlets) = Self::of(coordinator);
+        let mut state = service.state();
+        (state.main_job, state.main_over) = (main_job, main_over);
+        // Restoring may have ended jobs.
+        service.drain(&mut state);
+        drop(state);
+        Ok((service, outlets))
+    }
+
+    fn of(coordinator: Coordinator) -> (Arc<Self>, Outlets) {
         let (event_sender, events) = broadcast::channel(EVENT_QUEUE);
         let (audit_sender, audits) = mpsc::unbounded_channel();
         let service = Self {
-            min_clients: config.min_clients,
+            min_clients: coordinator.config().min_clients,
+            start: coordinator.now(),
             state: Mutex::new(State {
-                suspicion: Suspicion::new(config.suspicion_time),
+                suspicion: Suspicion::new(coordinator.config().suspicion_time),
                 bans: Bans::default(),
-                coordinator: Coordinator::new(config, random::bytes()),
+                coordinator,
                 sessions: Sessions::default(),
                 main_job: None,
+                main_over: None,
+                once: false,
+                lingered: false,
                 closing: None,
             }),
             open: AtomicBool::new(false),
@@ -114,6 +155,11 @@ impl Service {
         look(&self.state().coordinator)
     }
 
+    /// Returns the time as the coordinator counts it.
+    pub fn now(&self) -> Duration {
+        self.start + self.began.elapsed()
+    }
+
     /// Subscribes to everything that happens from now on. Any number of consumers may listen.
     pub fn subscribe(&self) -> Events {
         Events::new(self.events.subscribe())
@@ -121,7 +167,7 @@ impl Service {
 
     /// Changes the coordinator, then acts on the events that this has caused.
     fn change<T>(&self, change: impl FnOnce(&mut Coordinator, Duration) -> T) -> T {
-        let now = self.began.elapsed();
+        let now = self.now();
         let mut state = self.state();
         let result = change(&mut state.coordinator, now);
         self.drain(&mut state);
@@ -151,7 +197,7 @@ impl Service {
     ///
     /// # Errors
     /// There are too many jobs.
-    pub(in crate::net) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
+    pub(crate) fn submit_main(&self, spec: JobSpec) -> Result<JobId, String> {
         let key = u128::from_ne_bytes(random::key());
         let submitter = Submitter::Server;
         let job =
@@ -170,6 +216,16 @@ impl Service {
     /// Returns how the main job ended; `None` until the server starts to close.
     pub(in crate::net) fn closing(&self) -> Option<Over> {
         self.state().closing.clone()
+    }
+
+    /// Closes after the main job although others are under way.
+    pub(in crate::net) fn close_after_main(&self) {
+        self.state().once = true;
+    }
+
+    /// Returns true if the server stayed for other jobs after its own had ended.
+    pub(in crate::net) fn has_lingered(&self) -> bool {
+        self.state().lingered
     }
 
     /// Returns the job after which the server closes, if there is one.
@@ -198,7 +254,7 @@ impl Service {
         let number = request.number;
         let known = client.is_some();
         let answer = match (checked, request.call) {
-            (Err(refused), _) => refused,
+            (Err(refused), _) => Answer::Refused(refused),
             // One client for each connection, or one connection would exhaust the client slots.
             (_, Call::Hello(hello)) if !known => self.hello(&mut state, origin, client, hello),
             (Ok(spec), call) if needs_no_hello(&call) => {
@@ -258,13 +314,13 @@ impl Service {
         number: u64,
         call: Call,
     ) -> Answer {
-        let now = self.began.elapsed();
+        let now = self.now();
         let coordinator = &mut state.coordinator;
         match (call, client) {
             (Call::Describe { job, offset }, _) => describe(coordinator, JobId(job), offset),
-            (_, None) => refused(Reason::Session, "say hello first"),
+            (_, None) => refused(RefusalReason::Session, "say hello first"),
             (Call::Ask, Some(client)) => match coordinator.request(now, client, number) {
-                Ok(Assignment::Lease(grant)) => Answer::Grant(convert::grant(grant)),
+                Ok(Assignment::Lease(grant, _)) => Answer::Grant(grant),
                 Ok(Assignment::Wait(time)) => Answer::Wait(time),
                 Ok(Assignment::Spent) => Answer::Wait(Duration::ZERO),
                 Err(refusal) => convert::refusal(refusal),
@@ -280,7 +336,7 @@ impl Service {
                 coordinator.leave(client);
                 Answer::Ok
             }
-            (_, Some(_)) => refused(Reason::Malformed, "one hello is enough"),
+            (_, Some(_)) => refused(RefusalReason::Malformed, "one hello is enough"),
         }
     }
 
@@ -301,4 +357,12 @@ fn needs_no_hello(call: &Call) -> bool {
             | Call::Heartbeat
             | Call::Goodbye
     )
+}
+
+/// Returns the job after which the server of these facts was to close.
+fn main_job(facts: &[Fact]) -> Option<JobId> {
+    facts.iter().rev().find_map(|fact| match fact {
+        Fact::Submitted(new) if new.submitter == Submitter::Server => Some(new.job),
+        _ => None,
+    })
 }

@@ -34,7 +34,7 @@ impl Service {
 
     fn join_as(&self, origin: &Origin, name: String) -> Result<ClientId, String> {
         let mut state = self.state();
-        let (now, address) = (self.began.elapsed(), origin.address.ip());
+        let (now, address) = (self.now(), origin.address.ip());
         if state.bans.turn_away(address, None) {
             return Err(BANNED.into());
         }
@@ -94,7 +94,7 @@ impl Service {
 
     /// Counts a line; returns false beyond the limit of its second.
     fn count_line(&self) -> bool {
-        let second = self.began.elapsed().as_secs();
+        let second = self.now().as_secs();
         let counted =
             self.plaintext_lines.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
                 let lines = if n >> 32 == second { n & u64::from(u32::MAX) } else { 0 };

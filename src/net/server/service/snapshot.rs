@@ -9,6 +9,7 @@ use crate::net::server::pages::standing_text;
 use crate::proto::{MAX_TITLE, cleaned};
 use serde::{Serialize, Serializer};
 use std::fmt::Display;
+use std::time::Duration;
 
 /// Totals of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -129,7 +130,8 @@ impl Service {
     /// Returns at most `most` clients, oldest first, from number `from` on.
     pub fn client_page(&self, from: u64, most: usize) -> Vec<ClientSnapshot> {
         let page = |coordinator: &Coordinator| coordinator.clients_from(ClientId(from), most);
-        self.read(page).into_iter().map(ClientSnapshot::from).collect()
+        let now = self.now();
+        self.read(page).into_iter().map(|status| ClientSnapshot::of(status, now)).collect()
     }
 }
 
@@ -169,11 +171,11 @@ fn state_name(end: Option<JobEnd>, state: JobState) -> &'static str {
     }
 }
 
-impl From<ClientStatus> for ClientSnapshot {
-    fn from(status: ClientStatus) -> Self {
+impl ClientSnapshot {
+    fn of(status: ClientStatus, now: Duration) -> Self {
         Self {
             client: status.id.0,
-            standing: standing_text(&status),
+            standing: standing_text(&status, now),
             name: status.name,
             address: status.address,
             backend: status.backend,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::jobs::{JobKind, samples};
+use crate::lease::{Epoch, LeaseId};
 use crate::net::limits::{CLIENTS_PER_ADDRESS, PLAINTEXT_LINES_PER_SECOND};
 use crate::proto::{BanLine, Hello, JobLine, Md5Part, Party, Progress, Refused, Submit, Work};
 use crate::span::Span;
@@ -120,12 +121,12 @@ fn party(word: &str) -> Party {
 
 fn forbidden(answer: &Answer) -> &str {
     match answer {
-        Answer::Refused(Refused { reason: Reason::Forbidden, text }) => text,
+        Answer::Refused(Refused { reason: RefusalReason::Forbidden, text }) => text,
         other => panic!("{other:?}"),
     }
 }
 
-fn is_refused(answer: &Answer, why: Reason) -> bool {
+fn is_refused(answer: &Answer, why: RefusalReason) -> bool {
     matches!(answer, Answer::Refused(Refused { reason, .. }) if *reason == why)
 }
 
@@ -176,7 +177,7 @@ fn on_an_open_server_other_machines_may_submit_and_cancel_their_own() {
         let answer = server.ask(NEAR, Call::Cancel(job));
         assert!(forbidden(&answer).contains("elsewhere"), "{answer:?}");
     }
-    assert!(is_refused(&server.ask(NEAR, Call::Cancel(99)), Reason::Unknown));
+    assert!(is_refused(&server.ask(NEAR, Call::Cancel(99)), RefusalReason::Unknown));
     assert_eq!(server.ask(NEAR, Call::Cancel(3)), Answer::Ok);
     assert_eq!(server.ask(HERE, Call::Cancel(4)), Answer::Ok);
     assert!(server.service.closing().is_none());
@@ -190,14 +191,15 @@ fn on_an_open_server_other_machines_may_submit_and_cancel_their_own() {
 #[test]
 fn one_network_fills_only_its_own_job_places() {
     let server = Fixture::open();
-    let full = (0..=255).find(|&key| is_refused(&server.ask(NEAR, submit(key, 1)), Reason::Full));
+    let full =
+        (0..=255).find(|&key| is_refused(&server.ask(NEAR, submit(key, 1)), RefusalReason::Full));
     assert_eq!(full, Some(62));
     // Other addresses of one network share its places.
     let six = |n: u8| format!("2001:db8::{n:x}");
     let full = (0..=255).find(|&key| {
         let Call::Submit(submit) = submit(0, 1) else { unreachable!() };
         let submit = Submit { key: [key, 6, 6, 6, 6, 6, 6, 6, 0, 0, 0, 0, 0, 0, 0, 0], ..submit };
-        is_refused(&server.ask(&six(key), Call::Submit(submit)), Reason::Full)
+        is_refused(&server.ask(&six(key), Call::Submit(submit)), RefusalReason::Full)
     });
     assert_eq!(full, Some(62));
     for (key, address) in [(200, FAR), (201, HERE)] {
@@ -209,7 +211,7 @@ fn one_network_fills_only_its_own_job_places() {
 fn false_claim(job: u64, nonce: u128) -> Call {
     let (done, sum) = (Span::new(0, 0), Vec::new());
     let (hits, shares) = (vec![nonce], Vec::new());
-    let (lease, epoch, finished) = (0, 0, false);
+    let (lease, epoch, job, finished) = (LeaseId(0), Epoch(0), JobId(job), false);
     Call::Progress(Progress { lease, epoch, job, done, finished, hits, shares, sum })
 }
 
@@ -224,9 +226,9 @@ fn newcomers_from_an_address_that_lied_are_admitted_and_suspect() {
             assert!(matches!(server.call(&mut liar, false_claim(1, nonce)), Answer::Verdict(_)));
         }
         // The liar itself gets no more work.
-        assert!(is_refused(&server.call(&mut liar, Call::Ask), Reason::Banned));
+        assert!(is_refused(&server.call(&mut liar, Call::Ask), RefusalReason::Banned));
         let mut again = Peer::at(FAR);
-        assert!(is_refused(&server.call(&mut again, hello(10 + round)), Reason::Banned));
+        assert!(is_refused(&server.call(&mut again, hello(10 + round)), RefusalReason::Banned));
     }
     let mut newcomer = server.joined(NEAR, 2);
     let elsewhere = server.joined(FAR, 3);
@@ -261,17 +263,17 @@ fn a_banned_address_is_refused_with_its_clients_until_the_ban_is_lifted() {
         "{notices:?}"
     );
     for call in [Call::Ask, Call::Heartbeat, false_claim(1, 5)] {
-        assert!(is_refused(&server.call(&mut inside, call), Reason::Banned));
+        assert!(is_refused(&server.call(&mut inside, call), RefusalReason::Banned));
     }
     // Any key from there is refused, and so is a job. Mapped addresses are the same.
     for call in [hello(1), hello(3), submit(1, 1)] {
-        assert!(is_refused(&server.ask("::ffff:192.0.2.1", call), Reason::Banned));
+        assert!(is_refused(&server.ask("::ffff:192.0.2.1", call), RefusalReason::Banned));
     }
     assert!(server.service.join_plaintext(&Peer::at(NEAR).origin).is_err());
     assert!(server.standing(1).contains("operator"), "{}", server.standing(1));
     assert_eq!(server.bans(), [(party(NEAR), 4)]);
     assert!(matches!(server.call(&mut other, Call::Ask), Answer::Grant(_)));
-    assert!(is_refused(&server.ask(HERE, Call::Unban(party(FAR))), Reason::Unknown));
+    assert!(is_refused(&server.ask(HERE, Call::Unban(party(FAR))), RefusalReason::Unknown));
     assert_eq!(server.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
     for key in [1, 3] {
         let mut back = server.joined(NEAR, key);
@@ -285,13 +287,13 @@ fn a_ban_of_a_client_does_not_touch_its_address() {
     let server = Fixture::new();
     server.service.submit_main(samples::search(100, 1)).unwrap();
     let mut bad = server.joined(NEAR, 1);
-    assert!(is_refused(&server.ask(HERE, Call::Ban(party("7"))), Reason::Unknown));
+    assert!(is_refused(&server.ask(HERE, Call::Ban(party("7"))), RefusalReason::Unknown));
     assert_eq!(server.ask(HERE, Call::Ban(party("1"))), Answer::Ok);
-    assert!(is_refused(&server.call(&mut bad, Call::Ask), Reason::Banned));
+    assert!(is_refused(&server.call(&mut bad, Call::Ask), RefusalReason::Banned));
     // Also from elsewhere, and after the coordinator has forgotten it.
     server.service.change(|coordinator, now| coordinator.expire(now + Duration::from_secs(7_200)));
     assert_eq!(server.service.read(|coordinator| coordinator.totals().clients), 0);
-    assert!(is_refused(&server.ask(FAR, hello(1)), Reason::Banned));
+    assert!(is_refused(&server.ask(FAR, hello(1)), RefusalReason::Banned));
     let neighbour = server.joined(NEAR, 2);
     assert_eq!(server.standing(neighbour.client.unwrap().0), "good");
     assert_eq!(server.bans(), [(party("1"), 1)]);
@@ -299,7 +301,7 @@ fn a_ban_of_a_client_does_not_touch_its_address() {
     assert_eq!(server.ask(HERE, Call::Ban(party(NEAR))), Answer::Ok);
     assert_eq!(server.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
     assert_eq!(server.standing(neighbour.client.unwrap().0), "good");
-    assert!(is_refused(&server.ask(NEAR, hello(1)), Reason::Banned));
+    assert!(is_refused(&server.ask(NEAR, hello(1)), RefusalReason::Banned));
     assert_eq!(server.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
     server.joined(NEAR, 1);
 }
@@ -312,10 +314,10 @@ fn the_operator_readmits_a_distrusted_client() {
     for nonce in 0..3 {
         server.call(&mut client, false_claim(1, nonce));
     }
-    assert!(is_refused(&server.call(&mut client, Call::Ask), Reason::Banned));
+    assert!(is_refused(&server.call(&mut client, Call::Ask), RefusalReason::Banned));
     assert_eq!(server.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
     assert!(matches!(server.call(&mut client, Call::Ask), Answer::Grant(_)));
-    assert!(is_refused(&server.ask(HERE, Call::Unban(party("1"))), Reason::Unknown));
+    assert!(is_refused(&server.ask(HERE, Call::Unban(party("1"))), RefusalReason::Unknown));
 }
 
 #[test]
@@ -324,7 +326,7 @@ fn bans_are_bounded_and_listed_in_pages() {
     let ban = |n: u32| server.ask(HERE, Call::Ban(Party::Address(IpAddr::V4(n.into()))));
     assert!((1..=1_000).all(|n| ban(n) == Answer::Ok));
     let answer = ban(1_001);
-    assert!(is_refused(&answer, Reason::Full), "{answer:?}");
+    assert!(is_refused(&answer, RefusalReason::Full), "{answer:?}");
     let (mut listed, mut offset) = (0, 0);
     loop {
         let Answer::Bans(lines, next) = server.ask(HERE, Call::Bans(offset)) else { panic!() };
@@ -397,7 +399,7 @@ fn clients_of_one_network_are_limited_and_those_of_this_machine_are_not() {
         assert!(matches!(join(&server, HERE, limit + n), Answer::Welcome(_)), "client {n}");
     }
     let newcomer = 2 * limit;
-    assert!(is_refused(&join(&server, &subnet(newcomer), newcomer), Reason::Full));
+    assert!(is_refused(&join(&server, &subnet(newcomer), newcomer), RefusalReason::Full));
     let plaintext = server.service.join_plaintext(&Peer::at(&subnet(1)).origin);
     assert!(plaintext.unwrap_err().contains("too many"));
     // Known clients may come back; this machine and other networks have room.
@@ -409,7 +411,7 @@ fn clients_of_one_network_are_limited_and_those_of_this_machine_are_not() {
     assert!(server.service.read(|coordinator| coordinator.client(first)).is_some());
     server.service.leave(first);
     assert!(matches!(join(&server, &subnet(newcomer), newcomer), Answer::Welcome(_)));
-    assert!(is_refused(&join(&server, &subnet(newcomer), newcomer + 3), Reason::Full));
+    assert!(is_refused(&join(&server, &subnet(newcomer), newcomer + 3), RefusalReason::Full));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::service::{Origin, Service};
 use super::sessions::Waker;
 use crate::coordinator::ClientId;
 use crate::net::limits::{FIRST_PUSH, KEPT_REPLIES, SLOWEST_PUSH, SWEEP_TIME};
-use crate::proto::{Answer, MAX_DATAGRAM, Reason, Reply, Request, Welcome, refused};
+use crate::proto::{Answer, MAX_DATAGRAM, RefusalReason, Reply, Request, Welcome, refused};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -122,7 +122,7 @@ impl Endpoint {
     ) -> Vec<u8> {
         let (session, number) = (request.session, request.number);
         let Some(client) = service.client_of(session) else {
-            let answer = Some(refused(Reason::Session, "no such session: say hello again"));
+            let answer = Some(refused(RefusalReason::Session, "no such session: say hello again"));
             return Reply { number, notice: None, answer }.encode();
         };
         let channel = self.channel(session, client, from, now);

@@ -259,7 +259,7 @@ fn a_session_that_has_ended_is_refused_and_swept() {
     let late = Request { number: 9, ..beat };
     let answer = server.send(address(1), &late).unwrap().answer;
     let Some(Answer::Refused(refused)) = answer else { panic!("{answer:?}") };
-    assert_eq!(refused.reason, Reason::Session);
+    assert_eq!(refused.reason, RefusalReason::Session);
     server.now += SWEEP_TIME - SECOND;
     server.endpoint.handle_tick(&server.service, server.now);
     assert_eq!(server.endpoint.channels.len(), 1);

@@ -8,7 +8,9 @@ use crate::net::limits::{
 };
 use crate::net::random::jittered;
 use crate::net::sockets;
-use crate::proto::{Answer, Call, MAX_DATAGRAM, PADDED_REQUEST, Reason, Refused, Reply, Request};
+use crate::proto::{
+    Answer, Call, MAX_DATAGRAM, PADDED_REQUEST, RefusalReason, Refused, Reply, Request,
+};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -154,8 +156,10 @@ impl<'a> Channel<'a> {
             self.send_all(now);
             return Ok(());
         }
-        let session_lost =
-            matches!(reply.answer, Some(Answer::Refused(Refused { reason: Reason::Session, .. })));
+        let session_lost = matches!(
+            reply.answer,
+            Some(Answer::Refused(Refused { reason: RefusalReason::Session, .. }))
+        );
         if session_lost && self.core.hello.is_some() {
             if self.hello.is_none() && self.repeats.contains_key(&reply.number) {
                 self.greet(now);

@@ -201,7 +201,7 @@ fn a_lost_session_is_greeted_anew_and_its_requests_are_sent_again() {
     let mut channel = joined(&mut parts, now);
     let mut answer = ask(&mut channel, Call::Ask, now);
     let number = sent(&mut channel)[0].number;
-    let refused = Refused { reason: Reason::Session, text: "say hello again".into() };
+    let refused = Refused { reason: RefusalReason::Session, text: "say hello again".into() };
     for _ in 0..2 {
         // The refusal may come twice; one hello is enough.
         reply(&mut channel, number, Answer::Refused(refused.clone()), now).unwrap();

@@ -1,23 +1,23 @@
-//! Backends that work as one: each pulls sub-spans from one control at its own pace, and what one of
-//! them leaves undone when it fails is done by the others.
+//! Backends that search together: each claims sub-spans from one control, and the others finish what a
+//! failed one leaves.
 
 use crate::backend::{Backend, BackendError, Control};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// The reserve searches for this long, about, before it looks whether the others have begun.
+/// Time for which the fallback searches between two checks that a member has delivered.
 const BRIDGE_TIME: Duration = Duration::from_millis(10);
 
-/// Its first piece: below that on any processor.
+/// The fallback's first piece: it takes less time than that on any processor.
 const BRIDGE_PIECE: u128 = 1 << 16;
 
-/// Backends that search together, and one that begins before they do and steps in when all of them
-/// fail.
-pub struct Team {
+/// Backends that search together, and a fallback that starts before they are ready and takes over
+/// when all of them fail.
+pub struct BackendPool {
     members: Vec<Member>,
-    reserve: Option<Member>,
-    /// Whether a member has ever delivered: its shader is compiled.
+    fallback: Option<Member>,
+    /// True once a member has delivered: its shader is compiled.
     warm: AtomicBool,
     note: Option<String>,
     on_failure: Box<OnFailure>,
@@ -25,7 +25,7 @@ pub struct Team {
 
 struct Member {
     backend: Box<dyn Backend>,
-    /// Whether its last search failed, and that was told.
+    /// True if its last search failed and that was reported.
     failed: AtomicBool,
 }
 
@@ -35,31 +35,31 @@ impl From<Box<dyn Backend>> for Member {
     }
 }
 
-/// Is told when a backend fails, at once: the search may go on for long without it.
+/// Receives a backend's failure at once, because the search may go on for long without it.
 type OnFailure = dyn Fn(&BackendError) + Send + Sync;
 
-impl Team {
-    /// These backends, on equal terms; `reserve` searches until the first of them delivers for the
-    /// first time, and finishes what they leave when all of them fail.
-    pub fn new(members: Vec<Box<dyn Backend>>, reserve: Option<Box<dyn Backend>>) -> Self {
+impl BackendPool {
+    /// Pools `members`. The fallback searches until the first of them delivers for the first time, and
+    /// finishes what they leave when all of them fail.
+    pub fn new(members: Vec<Box<dyn Backend>>, fallback: Option<Box<dyn Backend>>) -> Self {
         let (warm, note) = (AtomicBool::new(false), None);
         let members = members.into_iter().map(Member::from).collect();
-        let reserve = reserve.map(Member::from);
-        Self { members, reserve, warm, note, on_failure: Box::new(|_| {}) }
+        let fallback = fallback.map(Member::from);
+        Self { members, fallback, warm, note, on_failure: Box::new(|_| {}) }
     }
 
-    /// Calls `tell` when a backend begins to fail, also when others go on in its place.
+    /// Calls `tell` when a backend starts to fail, even if others go on in its place.
     pub fn on_failure(&mut self, tell: impl Fn(&BackendError) + Send + Sync + 'static) {
         self.on_failure = Box::new(tell);
     }
 
-    /// The same team, with what the user should know about how it was chosen.
+    /// Adds a note on how the backends were chosen.
     pub(super) fn with_note(mut self, note: String) -> Self {
         self.note = Some(note);
         self
     }
 
-    /// What the user should know about how the backends were chosen, in one line.
+    /// Returns the note on how the backends were chosen, one line.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
@@ -68,26 +68,26 @@ impl Team {
         self.warm.load(Ordering::Relaxed)
     }
 
-    fn one(&self, member: &Member, control: &Control) -> Result<(), BackendError> {
+    /// Searches with one member and reports its failure at once.
+    fn search_with(&self, member: &Member, control: &Control) -> Result<(), BackendError> {
         let result = member.backend.search(control);
-        // At once: the search may go on for long without it.
-        self.tell(member, &result);
+        self.report(member, &result);
         result
     }
 
-    /// Searches with the reserve until someone else has delivered, or all others have ended. Whether
-    /// it has done all that it claimed.
-    fn bridge(&self, reserve: &dyn Backend, control: &Control, others: &AtomicUsize) -> bool {
+    /// Searches with the fallback until a member has delivered or all members have ended. Returns true
+    /// if the fallback finished everything it claimed.
+    fn bridge(&self, fallback: &dyn Backend, control: &Control, others: &AtomicUsize) -> bool {
         let (mut own, mut piece) = (0, BRIDGE_PIECE);
         while others.load(Ordering::Acquire) > 0 {
-            // Everything beyond its own is theirs.
+            // More than its own work: a member has delivered.
             if control.tested() > own {
                 self.warm.store(true, Ordering::Relaxed);
                 break;
             }
             let Some(span) = control.claim(piece) else { break };
             let (part, began) = (control.part(span), Instant::now());
-            let result = reserve.search(&part);
+            let result = fallback.search(&part);
             own += part.tested();
             if !control.absorb(&part) || result.is_err() {
                 return false;
@@ -99,8 +99,8 @@ impl Team {
         true
     }
 
-    /// All members at once, and until they are under way the reserve. What they came to, and whether
-    /// the reserve left nothing of its own.
+    /// Searches with all members at once, and with the fallback until one has delivered. Returns the
+    /// members' results, and true if the fallback finished everything it claimed.
     fn together(&self, control: &Control) -> (Vec<Result<(), BackendError>>, bool) {
         let others = AtomicUsize::new(self.members.len());
         std::thread::scope(|scope| {
@@ -110,18 +110,18 @@ impl Team {
                 .map(|member| {
                     scope.spawn(|| {
                         let _ended = Countdown(&others);
-                        self.one(member, control)
+                        self.search_with(member, control)
                     })
                 })
                 .collect();
-            let bridged = match self.reserve.as_ref().filter(|_| !self.is_warm()) {
-                Some(reserve) => self.bridge(reserve.backend.as_ref(), control, &others),
+            let bridged = match self.fallback.as_ref().filter(|_| !self.is_warm()) {
+                Some(fallback) => self.bridge(fallback.backend.as_ref(), control, &others),
                 None => true,
             };
             let joined = threads.into_iter().zip(&self.members).map(|(thread, member)| {
                 thread.join().unwrap_or_else(|_| {
                     let panicked = Err(BackendError::Device("a search panicked".to_owned()));
-                    self.tell(member, &panicked);
+                    self.report(member, &panicked);
                     panicked
                 })
             });
@@ -129,17 +129,17 @@ impl Team {
         })
     }
 
-    /// Tells of a failure, once until it works again.
-    fn tell(&self, member: &Member, result: &Result<(), BackendError>) {
+    /// Reports a failure, once until the member works again.
+    fn report(&self, member: &Member, result: &Result<(), BackendError>) {
         let failed = result.is_err();
-        let told = member.failed.swap(failed, Ordering::Relaxed);
-        if let (Err(error), false) = (result, told) {
+        let reported = member.failed.swap(failed, Ordering::Relaxed);
+        if let (Err(error), false) = (result, reported) {
             (self.on_failure)(error);
         }
     }
 }
 
-/// One less when it is dropped, also by a panic.
+/// Decrements a counter when it is dropped, also by a panic.
 struct Countdown<'a>(&'a AtomicUsize);
 
 impl Drop for Countdown<'_> {
@@ -148,7 +148,7 @@ impl Drop for Countdown<'_> {
     }
 }
 
-impl Backend for Team {
+impl Backend for BackendPool {
     fn describe(&self) -> String {
         let members: Vec<_> = self.members.iter().map(|member| member.backend.describe()).collect();
         members.join(" and ")
@@ -160,22 +160,22 @@ impl Backend for Team {
         if failed.is_none() && bridged {
             return Ok(());
         }
-        // Members that had finished did not see what the failed ones gave back afterwards.
+        // Members that ended early did not see what the failed ones gave back later.
         let helpers = self.members.iter().zip(&results).filter(|(_, result)| result.is_ok());
-        let helpers = helpers.map(|(member, _)| member).chain(&self.reserve);
-        if helpers.into_iter().any(|helper| self.one(helper, control).is_ok()) {
+        let helpers = helpers.map(|(member, _)| member).chain(&self.fallback);
+        if helpers.into_iter().any(|helper| self.search_with(helper, control).is_ok()) {
             return Ok(());
         }
         match failed {
             Some(failed) => results.swap_remove(failed),
-            None => Err(BackendError::Device("nothing here can search any more".to_owned())),
+            None => Err(BackendError::Device("no backend can search any more".to_owned())),
         }
     }
 }
 
-impl fmt::Debug for Team {
+impl fmt::Debug for BackendPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Team").field(&self.describe()).finish()
+        f.debug_tuple("BackendPool").field(&self.describe()).finish()
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicU32;
 
-    /// Claims, and fails with the claim in hand.
+    /// Claims, gives back and fails.
     struct Failing;
 
     impl Backend for Failing {
@@ -222,19 +222,19 @@ mod tests {
     }
 
     #[test]
-    fn what_one_leaves_another_does() {
-        for team in [
-            Team::new(vec![failing(), cpu()], None),
-            Team::new(vec![failing(), failing()], Some(cpu())),
-            Team::new(vec![cpu(), cpu()], Some(failing())),
+    fn other_backends_finish_what_a_failed_one_leaves() {
+        for pool in [
+            BackendPool::new(vec![failing(), cpu()], None),
+            BackendPool::new(vec![failing(), failing()], Some(cpu())),
+            BackendPool::new(vec![cpu(), cpu()], Some(failing())),
         ] {
             let control = control();
-            team.search(&control).unwrap();
-            assert_eq!(control.done(), SpanSet::from(Span::new(0, 50_000)), "{team:?}");
+            pool.search(&control).unwrap();
+            assert_eq!(control.done(), SpanSet::from(Span::new(0, 50_000)), "{pool:?}");
         }
     }
 
-    /// Begins only when someone else has delivered something.
+    /// Starts only when another backend has delivered.
     struct Late {
         cpu: Box<dyn Backend>,
         searches: Arc<AtomicU32>,
@@ -273,19 +273,19 @@ mod tests {
     }
 
     #[test]
-    fn the_reserve_begins_and_leaves_the_rest_to_the_others() {
+    fn the_fallback_starts_and_leaves_the_rest_to_the_others() {
         let [late, watched] = [0; 2].map(|_| Arc::new(AtomicU32::new(0)));
-        let team = Team::new(
+        let pool = BackendPool::new(
             vec![Box::new(Late { cpu: cpu(), searches: late.clone() })],
             Some(Box::new(Watched { cpu: cpu(), searches: watched.clone() })),
         );
         let bits = Difficulty::from_bits(60).unwrap();
         let puzzle = Puzzle::new("abc", bits, Encoding::Text).unwrap();
         let space = Arc::new(SeedSpace::new(&puzzle, Layout::Trailing).unwrap());
-        // More than the reserve does alone; a debug build is slower by far.
+        // More than the fallback does alone; a debug build is far slower.
         let span = Span::new(5, 1 << if cfg!(debug_assertions) { 22 } else { 27 });
         let begun = |control: &Control| {
-            team.search(control).unwrap();
+            pool.search(control).unwrap();
             assert_eq!(control.done(), SpanSet::from(span));
             assert_eq!(control.tested(), u64::try_from(span.len()).unwrap(), "nothing twice");
             watched.load(Ordering::Relaxed)
@@ -300,16 +300,16 @@ mod tests {
     }
 
     #[test]
-    fn a_team_without_anyone_left_says_why() {
+    fn a_pool_reports_why_every_backend_failed() {
         let control = control();
-        let mut team = Team::new(vec![failing()], Some(failing()));
+        let mut pool = BackendPool::new(vec![failing()], Some(failing()));
         let told = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&told);
-        team.on_failure(move |error| {
+        pool.on_failure(move |error| {
             assert_eq!(error.to_string(), "broken");
             count.fetch_add(1, Ordering::Relaxed);
         });
-        assert_eq!(team.search(&control).unwrap_err().to_string(), "broken");
+        assert_eq!(pool.search(&control).unwrap_err().to_string(), "broken");
         assert_eq!(told.load(Ordering::Relaxed), 2, "of both");
         assert_eq!(control.claim(u128::MAX), Some(Span::new(0, 50_000)), "all of it is free");
     }

@@ -1,14 +1,14 @@
-//! Choosing a GPU, and what is kept about it.
+//! Choice of a GPU, and what is kept about it.
 
 use super::super::probe::Probe;
 use super::super::shader::Shape;
-use super::super::{Gpu, GpuError, Kind, Workload, adapters};
+use super::super::{AdapterKind, Gpu, GpuError, Workload, adapters};
 use super::*;
 use crate::backend::Backend;
 use crate::plan::Plan;
 
 #[test]
-fn software_is_taken_only_when_it_is_named() {
+fn software_is_used_only_when_named() {
     let Some(adapter) = adapter() else { return };
     let all = adapters();
     assert!(all.iter().any(|info| info.name == adapter.info.name));
@@ -16,14 +16,14 @@ fn software_is_taken_only_when_it_is_named() {
     for (index, info) in all.iter().enumerate() {
         assert_eq!(info.index, index);
         assert_ne!(info.chosen, info.why_not.is_some(), "{info:?}");
-        assert!(!(info.chosen && info.kind == Kind::Software), "{info:?}");
+        assert!(!(info.chosen && info.kind == AdapterKind::Software), "{info:?}");
     }
     let by_default = Gpu::open(&[], Workload::Desktop).map(|gpus| gpus[0].info().kind);
     match by_default {
-        Ok(kind) => assert_ne!(kind, Kind::Software),
+        Ok(kind) => assert_ne!(kind, AdapterKind::Software),
         Err(error) => {
             assert!(matches!(error, GpuError::OnlySoftware(_)), "{error}");
-            assert!(error.to_string().contains("--gpu"), "{error}");
+            assert!(error.to_string().contains("only when named"), "{error}");
         }
     }
 }
@@ -45,7 +45,7 @@ fn selectors_are_numbers_or_parts_of_names() {
 }
 
 #[test]
-fn what_is_learnt_is_kept_for_the_next_run() {
+fn tuned_settings_serve_the_next_run() {
     let Some(adapter) = adapter() else { return };
     let directory = std::env::temp_dir().join(format!("seedrush-card-{}", std::process::id()));
     let cache = Cache::at(directory.clone());
@@ -53,7 +53,7 @@ fn what_is_learnt_is_kept_for_the_next_run() {
     let shape = Shape::of(&Plan::new(&space, 0).unwrap());
     let gpu = Gpu::on(adapter.clone(), Workload::Idle, cache.clone()).unwrap();
     assert!(gpu.describe().contains(&adapter.info.name));
-    // Dispatches of 2 ms: as many as tuning needs, and if the machine is slow, in several searches.
+    // Dispatches of 2 ms, as many as tuning needs: several searches on a slow machine.
     for n in 0..100 {
         let span = Span::with_len(n << 24, 1 << 20);
         let control = Control::new(Arc::clone(&space), span, 20, usize::MAX);
@@ -64,7 +64,7 @@ fn what_is_learnt_is_kept_for_the_next_run() {
         }
     }
     assert!(cache.tuned(&shape).is_some(), "nothing was tuned");
-    // The next run begins with it, and finds the same.
+    // The next run starts with these settings and finds the same.
     let gpu = Gpu::on(adapter, Workload::Desktop, cache).unwrap();
     let span = Span::with_len(1 << 50, 1 << 13);
     let control = control(&space, span);
@@ -74,7 +74,7 @@ fn what_is_learnt_is_kept_for_the_next_run() {
 }
 
 #[test]
-fn the_probe_does_the_steps_that_it_counts() {
+fn the_probe_does_every_step_it_counts() {
     let Some(adapter) = adapter() else { return };
     let probe = Probe::open(&adapter).unwrap();
     for rounds in [1, 3] {

@@ -1,5 +1,11 @@
+//! Messages there and back, their bytes, and their limits.
+
+mod golden;
+mod limits;
+
 use super::*;
 use crate::jobs::JobKind;
+use crate::lease::{ClientId, Epoch, Grant, Held, JobEnd, JobId, LeaseId, LeaseState, Verdict};
 use crate::puzzle::{Difficulty, Encoding};
 use crate::seeds::Layout;
 use crate::span::Span;
@@ -34,9 +40,9 @@ fn part() -> Md5Part {
 
 fn progress() -> Progress {
     Progress {
-        lease: 7,
-        epoch: 2,
-        job: 1,
+        lease: LeaseId(7),
+        epoch: Epoch(2),
+        job: JobId(1),
         done: Span::with_len(1 << 70, 4096),
         finished: true,
         hits: vec![1 << 70, (1 << 70) + 4095],
@@ -75,18 +81,19 @@ fn calls() -> Vec<Call> {
 }
 
 fn held() -> Held {
-    Held { lease: 1, epoch: 2, job: 3, done: 4, end: u128::MAX }
+    Held { lease: LeaseId(1), epoch: Epoch(2), job: JobId(3), done: 4, end: u128::MAX }
 }
 
 fn over() -> Over {
-    Over { job: 1, end: Some(JobEnd::Finished), winner: 3, seed: "ab".into() }
+    let end = JobEnd::Finished { winner: Some(ClientId(3)) };
+    Over { job: 1, end: Some(end), seed: "ab".into() }
 }
 
 fn grant() -> Grant {
     Grant {
-        lease: 1,
-        epoch: 2,
-        job: 3,
+        lease: LeaseId(1),
+        epoch: Epoch(2),
+        job: JobId(3),
         span: Span::with_len(u128::MAX - 5, 5),
         share_bits: Some(0),
         wanted: 1,
@@ -140,14 +147,18 @@ fn answers() -> Vec<Answer> {
             server: 5,
             held: vec![held()],
         }),
-        Answer::Refused(Refused { reason: Reason::Banned, text: "three false solutions".into() }),
+        Answer::Refused(Refused {
+            reason: RefusalReason::Banned,
+            text: "three false solutions".into(),
+        }),
         Answer::Challenge(vec![7; 16]),
         Answer::Grant(grant()),
         Answer::Wait(Duration::from_millis(300)),
         Answer::Description { job: 1, work: Work::Md5Search(part()) },
         Answer::Description { job: 2, work: Work::SumOfSquares(Squares { first: 0, last: 9 }) },
         Answer::Verdict(Verdict {
-            lease: Some(held()),
+            counted: 0,
+            lease: LeaseState::Held(held()),
             solutions: 1,
             false_hits: 2,
             job_end: Some(JobEnd::Exhausted),
@@ -157,17 +168,13 @@ fn answers() -> Vec<Answer> {
         Answer::Jobs(vec![job_line(); 2], 2),
         Answer::Clients(vec![client_line()], 0),
         Answer::Bans(vec![ban_line(); 3], 4),
-        Answer::Refused(Refused { reason: Reason::Forbidden, text: "not for you".into() }),
+        Answer::Refused(Refused { reason: RefusalReason::Forbidden, text: "not for you".into() }),
         Answer::Ok,
     ]
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[test]
-fn every_message_survives_the_way_there_and_back() {
+fn messages_round_trip() {
     for call in calls() {
         let request = request(call);
         for least in [0, PADDED_REQUEST, 500] {
@@ -192,59 +199,12 @@ fn every_message_survives_the_way_there_and_back() {
     }
 }
 
-/// The bytes on the wire may never change: programs that are out there read them.
-#[test]
-fn golden_bytes() {
-    let requests = [
-        (
-            Call::Hello(hello()),
-            "08051009180122010182012e080110011a10303132333435363738396162636465",
-            "662203626f782a086370752061767832300838ac0242020102",
-        ),
-        (Call::Ask, "0805100918012201018a0100", ""),
-        (Call::Ban(Party::Client(3)), "080510091801220101da0102", "1003"),
-        (Call::Unban(Party::Client(3)), "080510091801220101e20102", "1003"),
-        (Call::Bans(4), "080510091801220101ea0102", "0804"),
-        (
-            Call::Progress(progress()),
-            "0805100918012201019a011b0807100218012202084028802030013a0300ff1f42",
-            "01054a020100",
-        ),
-    ];
-    for (call, front, back) in requests {
-        let request = Request { cookie: vec![1], ..request(call) };
-        assert_eq!(hex(&request.encode(0)), format!("{front}{back}").replace(' ', ""));
-    }
-    let replies = [
-        (
-            answers().remove(0),
-            "080582012c08011003180420052a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01",
-        ),
-        (
-            Answer::Refused(Refused { reason: Reason::Forbidden, text: "no".into() }),
-            "08058a0106080812026e6f",
-        ),
-        (
-            Answer::Bans(vec![BanLine { who: Party::Client(3), seconds: 7, turned_away: 9 }], 4),
-            "0805da010c0a080a021003100718091004",
-        ),
-        (answers().remove(2), "08059201120a1007070707070707070707070707070707"),
-        (
-            answers().remove(7),
-            "0805b2012a0a22080110021803220210042a1608ffffffffffffffffff0110ffffffffffffffffff01100118022002",
-        ),
-    ];
-    for (answer, golden) in replies {
-        assert_eq!(hex(&reply(answer).encode()), golden.replace(' ', ""));
-    }
-}
-
 #[test]
 fn the_largest_messages_fit_a_datagram() {
     let full = Progress {
-        lease: u32::MAX,
-        epoch: u64::MAX,
-        job: u64::MAX,
+        lease: LeaseId(u32::MAX),
+        epoch: Epoch(u64::MAX),
+        job: JobId(u64::MAX),
         done: Span::with_len(u128::MAX - u128::from(u64::MAX), u64::MAX.into()),
         hits: vec![u128::MAX - 1; MAX_HITS],
         shares: vec![],
@@ -257,8 +217,7 @@ fn the_largest_messages_fit_a_datagram() {
     let part = Md5Part { digits: "f".repeat(MAX_PART_DIGITS), string_length: 10_000, ..part() };
     let over = Over {
         job: u64::MAX,
-        end: Some(JobEnd::Cancelled),
-        winner: u64::MAX,
+        end: Some(JobEnd::Finished { winner: Some(ClientId(u64::MAX)) }),
         seed: "f".repeat(128),
     };
     let notice = Notice { number: u64::MAX, what: Notification::Closing(over) };
@@ -274,50 +233,29 @@ fn a_challenge_is_never_larger_than_a_padded_request() {
 }
 
 #[test]
-fn limits_are_kept() {
-    let long = "x".repeat(MAX_NAME + 1);
-    let bad_calls = [
-        Call::Hello(Hello { name: long.clone(), ..hello() }),
-        Call::Hello(Hello { backend: "\u{1b}[2J".into(), ..hello() }),
-        Call::Hello(Hello { threads: u32::MAX, ..hello() }),
-        Call::Progress(Progress { hits: vec![1 << 70; MAX_HITS + 1], ..progress() }),
-        Call::Progress(Progress { shares: vec![1 << 70; MAX_SHARES + 1], ..progress() }),
-        Call::Progress(Progress { sum: vec![0; 33], ..progress() }),
-    ];
-    for call in bad_calls {
-        let bytes = request(call.clone()).encode(0);
-        assert!(matches!(Request::decode(&bytes), Err(ProtoError::Field { .. })), "{call:?}");
+fn parts_of_a_description_join_without_a_gap() {
+    let whole = Md5Part { string_length: 10, digits: "0123456789".into(), ..part() };
+    let cut = |from: usize, to: usize| {
+        let digits = whole.digits[from..to].to_owned();
+        Work::Md5Search(Md5Part { offset: from, digits, ..whole.clone() })
+    };
+    let mut work = cut(0, 4);
+    for (from, to) in [(4, 5), (5, 10)] {
+        assert_eq!((work.is_whole(), work.next_offset()), (false, from));
+        work = work.join(cut(from, to)).unwrap();
     }
-    let bad_parts = [
-        Md5Part { string_length: 10_001, ..part() },
-        Md5Part { offset: 1, ..part() },
-        Md5Part { digits: "ABCG".into(), ..part() },
-        Md5Part { digits: "ABC".into(), ..part() },
-        Md5Part { solutions: 0, ..part() },
-        Md5Part { encoding: Encoding::Bytes, ..part() },
-    ];
-    for part in bad_parts {
-        let submit = Submit { key: [0; 16], work: Work::Md5Search(part.clone()), priority: 1 };
-        let bytes = request(Call::Submit(submit)).encode(0);
-        assert!(matches!(Request::decode(&bytes), Err(ProtoError::Field { .. })), "{part:?}");
+    assert_eq!(work, Work::Md5Search(whole.clone()));
+    for (front, next) in [((0, 4), (5, 10)), ((0, 4), (3, 10)), ((0, 4), (4, 4)), ((1, 4), (4, 10))]
+    {
+        let joined = cut(front.0, front.1).join(cut(next.0, next.1));
+        assert!(matches!(joined, Err(ProtoError::Field { field: "offset", .. })), "{front:?}");
     }
-    let bad_answers = [
-        Answer::Grant(Grant { span: Span::new(5, 5), ..grant() }),
-        Answer::Grant(Grant { patience: Duration::ZERO, ..grant() }),
-        Answer::Grant(Grant { share_bits: Some(129), ..grant() }),
-        Answer::Challenge(vec![0; 17]),
-        Answer::Refused(Refused { reason: Reason::Full, text: "x".repeat(301) }),
-        Answer::Jobs(vec![JobLine { done: f64::INFINITY, ..job_line() }], 0),
-        Answer::Clients(vec![ClientLine { standing: "\r".into(), ..client_line() }], 0),
-    ];
-    for answer in bad_answers {
-        let bytes = reply(answer.clone()).encode();
-        assert!(matches!(Reply::decode(&bytes), Err(ProtoError::Field { .. })), "{answer:?}");
-    }
+    let sum = Work::SumOfSquares(Squares { first: 0, last: 1 });
+    assert!(sum.is_whole() && sum.join(cut(0, 4)).is_err());
 }
 
 #[test]
-fn what_holds_nothing_or_an_unknown_message_is_refused() {
+fn empty_and_unknown_messages_are_refused() {
     assert_eq!(Request::decode(&[]), Err(ProtoError::NoBody));
     assert_eq!(Reply::decode(&[]), Err(ProtoError::NoBody));
     // Field 99, an empty message.
@@ -326,7 +264,7 @@ fn what_holds_nothing_or_an_unknown_message_is_refused() {
 }
 
 #[test]
-fn versions_meet_or_the_refusal_says_who_updates() {
+fn versions_are_negotiated() {
     assert_eq!(negotiate(1, 1), Ok(1));
     assert_eq!(negotiate(1, 9), Ok(1));
     assert!(negotiate(2, 3).unwrap_err().contains("update the server"));
@@ -341,7 +279,7 @@ fn cleaned_text_always_fits() {
 }
 
 #[test]
-fn a_name_comes_in_without_what_turns_or_hides_it() {
+fn invisible_characters_of_a_name_are_replaced() {
     let name = |name: &str| Call::Hello(Hello { name: name.into(), ..hello() });
     let sent = request(name("box\u{202e}\u{200b}gnp\u{2028}\u{ad}\u{e0041}")).encode(0);
     assert_eq!(Request::decode(&sent).unwrap().call, name("box??gnp???"));
@@ -381,7 +319,7 @@ proptest! {
 }
 
 #[test]
-fn a_party_is_an_address_or_a_client() {
+fn a_party_is_parsed_and_displayed() {
     for (word, party) in [
         ("7", Party::Client(7)),
         ("192.0.2.1", Party::Address("192.0.2.1".parse().unwrap())),

@@ -1,0 +1,201 @@
+//! Resume files: the jobs of a server that was stopped, for `seedrush-server --resume`.
+//!
+//! A file rather than `--start` and `--count`: many clients leave many gaps, a server may have many
+//! jobs, and solutions and results count too. It is a snapshot of the coordinator as [`Fact`]s, each
+//! on a line of its own. What was only claimed or leased is searched again.
+
+use crate::coordinator::{Config, Coordinator, Fact, JobStatus, Submitter};
+use crate::jobs::JobSpec;
+use crate::net::server::Service;
+use anyhow::{Context as _, anyhow, ensure};
+use serde::{Deserialize, Serialize};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// Changes whenever older programs would misread the file.
+const FORMAT: u32 = 1;
+
+/// Files of one port that may lie in one directory.
+const MOST_FILES: u32 = 1000;
+
+/// First line of a file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    seedrush_resume_format: u32,
+}
+
+/// The state of a server that has unfinished jobs.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    facts: Vec<Fact>,
+}
+
+impl Saved {
+    /// Takes a snapshot of a server; `None` if it has no unfinished job.
+    pub(super) fn of(service: &Service) -> Option<Self> {
+        service.read(|coordinator| {
+            let unfinished = coordinator.totals().active_jobs > 0;
+            unfinished.then(|| Self { facts: coordinator.snapshot() })
+        })
+    }
+
+    /// Reads a file and checks it.
+    ///
+    /// # Errors
+    /// It cannot be read, or it is no resume file.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+        let mut lines = text.lines();
+        let header = lines.next().and_then(|line| serde_json::from_str(line).ok());
+        let Some(Header { seedrush_resume_format: format }) = header else {
+            return Err(anyhow!("{name} is no resume file of seedrush-server"));
+        };
+        ensure!(format == FORMAT, "{name} has format {format}, and this program reads {FORMAT}");
+        let facts = lines.zip(2..).map(|(line, number)| {
+            serde_json::from_str(line)
+                .with_context(|| format!("{name} is damaged in line {number}"))
+        });
+        let saved = Self { facts: facts.collect::<anyhow::Result<_>>()? };
+        saved.check().with_context(|| format!("{name} is damaged"))?;
+        Ok(saved)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let restored = Coordinator::restore(Config::default(), [0; 32], self.facts.clone())?;
+        ensure!(!restored.jobs().is_empty(), "it holds no job");
+        Ok(())
+    }
+
+    /// Returns the job after which the server was to end.
+    pub(super) fn main_spec(&self) -> Option<JobSpec> {
+        self.facts.iter().rev().find_map(|fact| match fact {
+            Fact::Submitted(job) if job.submitter == Submitter::Server => Some(job.spec.clone()),
+            _ => None,
+        })
+    }
+
+    /// Returns what a server is restored from.
+    pub(super) fn into_facts(self) -> Vec<Fact> {
+        self.facts
+    }
+
+    /// Writes the file: to `path`, or under a new name in the current directory, or where that cannot
+    /// be written in the system's temporary one. Returns its path.
+    ///
+    /// # Errors
+    /// No such file can be written.
+    pub(super) fn write(&self, path: Option<&Path>, port: u16) -> anyhow::Result<PathBuf> {
+        if let Some(path) = path {
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let file = self.temporary(directory.unwrap_or(Path::new(".")))?;
+            file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+            return Ok(path.to_owned());
+        }
+        self.write_new(Path::new(""), port)
+            .or_else(|error| self.write_new(&std::env::temp_dir(), port).map_err(|_| error))
+    }
+
+    /// Writes a file whose name nothing else has: an older one may still be wanted.
+    fn write_new(&self, directory: &Path, port: u16) -> anyhow::Result<PathBuf> {
+        let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let mut file = self.temporary(here)?;
+        for number in 1..=MOST_FILES {
+            let number = if number == 1 { String::new() } else { format!("-{number}") };
+            let path = directory.join(format!("seedrush-{port}{number}.resume"));
+            match file.persist_noclobber(&path) {
+                Ok(_) => return Ok(path),
+                Err(error) if path.exists() => file = error.file,
+                Err(error) => return Err(error.error).context("cannot write a resume file"),
+            }
+        }
+        Err(anyhow!("there are {MOST_FILES} resume files of port {port} already: delete some"))
+    }
+
+    fn temporary(&self, directory: &Path) -> anyhow::Result<NamedTempFile> {
+        let context = || format!("cannot write a resume file in {}", directory.display());
+        let mut file = NamedTempFile::new_in(directory).with_context(context)?;
+        self.write_lines(&mut file).with_context(context)?;
+        file.as_file().sync_all().with_context(context)?;
+        Ok(file)
+    }
+
+    fn write_lines(&self, file: &mut NamedTempFile) -> anyhow::Result<()> {
+        let mut out = BufWriter::new(file);
+        serde_json::to_writer(&mut out, &Header { seedrush_resume_format: FORMAT })?;
+        for fact in &self.facts {
+            out.write_all(b"\n")?;
+            serde_json::to_writer(&mut out, fact)?;
+        }
+        out.write_all(b"\n")?;
+        Ok(out.flush()?)
+    }
+}
+
+/// Returns the unfinished jobs of a server that was restored.
+pub(super) fn unfinished(service: &Service) -> Vec<JobStatus> {
+    let mut jobs = service.read(Coordinator::jobs);
+    jobs.retain(|job| job.ended.is_none());
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::{JobSpec, SumOfSquares};
+    use crate::net::listener::Server;
+
+    fn running() -> Server {
+        let server = Server::new(Config::default(), None, None);
+        let sum = JobSpec::SumOfSquares(SumOfSquares::new(0, 100).unwrap());
+        server.with_job(sum).unwrap()
+    }
+
+    #[test]
+    fn a_server_goes_on_where_another_was_stopped() {
+        let directory = tempfile::tempdir().unwrap();
+        let saved = Saved::of(&running().service()).unwrap();
+        let first = saved.write_new(directory.path(), 1800).unwrap();
+        let second = saved.write_new(directory.path(), 1800).unwrap();
+        assert!(first.ends_with("seedrush-1800.resume"), "{first:?}");
+        assert!(second.ends_with("seedrush-1800-2.resume"), "{second:?}");
+        assert_eq!(saved.write(Some(&first), 1800).unwrap(), first);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+        let read = Saved::read(&first).unwrap();
+        assert_eq!(format!("{:?}", read.facts), format!("{:?}", saved.facts));
+        assert!(matches!(read.main_spec(), Some(JobSpec::SumOfSquares(_))));
+        let server = Server::restored(Config::default(), read.into_facts(), None, None).unwrap();
+        let service = server.service();
+        let [job] = &unfinished(&service)[..] else { panic!("one job") };
+        assert_eq!((Some(job.id), job.whole), (service.main_job(), 101));
+    }
+
+    #[test]
+    fn a_server_without_unfinished_jobs_saves_nothing() {
+        assert!(Saved::of(&Server::new(Config::default(), None, None).service()).is_none());
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let saved = Saved::of(&running().service()).unwrap();
+        let path = saved.write_new(directory.path(), 1).unwrap();
+        let good = std::fs::read_to_string(&path).unwrap();
+        let submitted = good.lines().nth(1).unwrap();
+        for (text, reason) in [
+            (String::new(), "is no resume file"),
+            ("{}".into(), "is no resume file"),
+            (good.replacen("format\":1", "format\":2", 1), "has format 2"),
+            (good.replacen("\"last\":100", "\"last\":-1", 1), "damaged in line 2"),
+            (format!("{good}{{\"solved\":1}}\n"), "damaged in line"),
+            (format!("{good}{submitted}\n"), "submitted twice"),
+            (good.lines().next().unwrap().to_owned() + "\n", "holds no job"),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            let error = format!("{:#}", Saved::read(&path).unwrap_err());
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}
