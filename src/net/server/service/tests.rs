@@ -160,7 +160,11 @@ fn other_machines_may_only_list() {
         assert!(matches!(answer, Answer::Submitted { .. }), "{answer:?}");
     }
     assert_eq!(server.ask(HERE, Call::Cancel(1)), Answer::Ok);
-    assert!(server.service.closing().is_some(), "the main job has ended");
+    assert!(server.service.closing().is_none(), "it stays for the jobs of others");
+    for job in 2..=4 {
+        assert_eq!(server.ask(HERE, Call::Cancel(job)), Answer::Ok);
+    }
+    assert!(server.service.closing().is_some(), "all jobs have ended");
 }
 
 #[test]
