@@ -6,7 +6,7 @@ use super::facts::{Accused, Fact, Numbers, RestoreError, Submitted};
 use super::job_table::Entry;
 use super::standing::Standing;
 use super::{Config, Coordinator};
-use crate::jobs::{Claim, JobResult, Outcome};
+use crate::jobs::{Claim, Outcome};
 use crate::span::Span;
 
 /// Numbers of clients that one fact reserves.
@@ -198,10 +198,7 @@ impl Coordinator {
 
 /// What is confirmed of a job. The first span carries all that was folded.
 fn confirmed(job: JobId, entry: &Entry) -> impl Iterator<Item = Fact> {
-    let mut folded = match entry.job.result(&entry.coverage.confirmed) {
-        JobResult::SumOfSquares(sum) => Some(Outcome::SumOfSquares(sum)),
-        JobResult::Md5Search(_) => None,
-    };
+    let mut folded = entry.job.folded();
     let spans = entry.coverage.confirmed.iter();
     spans.map(move |span| Fact::Confirmed { job, span, outcome: folded.take() })
 }

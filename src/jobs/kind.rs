@@ -96,6 +96,11 @@ pub trait Kind: fmt::Display {
     /// nothing: its solutions come through [`Kind::claim`].
     fn fold(&self, _state: &mut Self::State, _outcome: &Self::Outcome) {}
 
+    /// Returns all that was folded as one outcome; `None` for kinds that fold nothing.
+    fn folded(&self, _state: &Self::State) -> Option<Self::Outcome> {
+        None
+    }
+
     /// Returns true if there is nothing left to do, where `done` is what has been done.
     fn is_finished(&self, _state: &Self::State, done: &SpanSet) -> bool {
         done.len() == self.whole().len()

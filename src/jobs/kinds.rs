@@ -79,6 +79,12 @@ macro_rules! kinds {
                 match spec { $(JobSpec::$kind(kind) => Self::$kind(Folded::new(kind.clone()))),* }
             }
 
+            fn folded(&self) -> Option<Outcome> {
+                match self {
+                    $(Self::$kind(job) => job.kind.folded(&job.state).map(Outcome::$kind)),*
+                }
+            }
+
             fn result(&self, done: &SpanSet) -> JobResult {
                 match self { $(Self::$kind(job) => JobResult::$kind(job.kind.result(&job.state, done))),* }
             }
@@ -233,6 +239,11 @@ impl Job {
     /// Calls [`Kind::fold`] with an outcome that was checked.
     pub fn fold(&mut self, outcome: &Outcome) {
         with_kind!(AnyJob, &mut self.job, job => job.fold(outcome));
+    }
+
+    /// Returns [`Kind::folded`].
+    pub fn folded(&self) -> Option<Outcome> {
+        self.job.folded()
     }
 
     /// Returns [`Kind::is_finished`].

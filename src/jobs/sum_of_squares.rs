@@ -85,6 +85,10 @@ impl Kind for SumOfSquares {
         *total += sum;
     }
 
+    fn folded(&self, total: &BigUint) -> Option<BigUint> {
+        Some(total.clone())
+    }
+
     fn result(&self, total: &BigUint, _done: &SpanSet) -> BigUint {
         total.clone()
     }

@@ -5,7 +5,7 @@ use crate::proto::MAX_FRAME;
 use bytes::{Buf, BufMut, BytesMut};
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::codec::{Decoder, Encoder, Framed, FramedParts};
+use tokio_util::codec::{Decoder, Encoder, Framed};
 
 /// Reads and writes frames.
 ///
@@ -60,11 +60,17 @@ pub(super) type Frames<S> = Framed<S, Codec>;
 
 /// Carries frames over `stream`, of which the bytes in `read` have been read already.
 pub(super) fn frames<S: AsyncRead + AsyncWrite>(stream: S, read: &[u8]) -> Frames<S> {
-    let mut parts = FramedParts::new::<&[u8]>(stream, Codec);
-    parts.read_buf = BytesMut::with_capacity(FRAME_BUFFER.max(read.len()));
-    parts.read_buf.put_slice(read);
-    parts.write_buf = BytesMut::with_capacity(FRAME_BUFFER);
-    Framed::from_parts(parts)
+    let mut frames = Framed::with_capacity(stream, Codec, FRAME_BUFFER);
+    if !read.is_empty() {
+        // Made from parts, it decodes the buffer before it reads more. It also allocates 8 KiB for
+        // each direction, which many idle connections cannot afford.
+        let mut parts = frames.into_parts();
+        parts.read_buf.put_slice(read);
+        frames = Framed::from_parts(parts);
+        *frames.read_buffer_mut() = BytesMut::from(read);
+        *frames.write_buffer_mut() = BytesMut::with_capacity(FRAME_BUFFER);
+    }
+    frames
 }
 
 #[cfg(test)]
@@ -114,6 +120,7 @@ mod tests {
         let (read, rest) = wire.split_at(7);
         near.write_all(rest).await.unwrap();
         let mut frames = frames(far, read);
+        assert!(frames.read_buffer().capacity() + frames.write_buffer().capacity() < 1024);
         for expected in ["first", "second"] {
             assert_eq!(frames.next().await.unwrap().unwrap(), expected);
         }

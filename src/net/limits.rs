@@ -42,12 +42,12 @@ pub(super) const HANDSHAKE_TIME: Duration = secs(10);
 /// [`HEARTBEAT`].
 pub(super) const IDLE_TIME: Duration = secs(60);
 
-/// Time that a server which stayed for the jobs of others leaves them to fetch the results. They
-/// look every 200 ms.
-pub(super) const RESULT_TIME: Duration = Duration::from_secs(2);
-
 /// Longest wait, when the server closes, for clients to acknowledge it.
 pub(super) const CLOSE_TIME: Duration = secs(3);
+
+/// Time that a server which stayed for the jobs of others leaves them to fetch the results. They ask
+/// every 200 ms.
+pub(super) const RESULT_TIME: Duration = secs(2);
 
 /// Pause between two looks, when the server closes, for acknowledgements: nobody notices it.
 pub(super) const CLOSE_POLL: Duration = millis(10);
@@ -215,7 +215,7 @@ pub(super) const CLAIM_POLL: Duration = millis(10);
 pub(super) const PLAINTEXT_LINES_PER_SECOND: u64 = 500;
 
 /// A datagram client that has done nothing for this long after its problem was sent gets it again.
-pub(super) const RETELL: Duration = secs(1);
+pub(super) const RESEND_TIME: Duration = secs(1);
 
 /// Copies of a stop by datagram: one may be lost, and nobody acknowledges it.
 pub(super) const STOPS: u32 = 4;

@@ -117,6 +117,13 @@ fn foreign_seeds_have_no_nonce() {
             assert_eq!(space.nonce(seed), None, "{} {seed}", space.layout());
         }
     }
+    for space in spaces(10).into_iter().filter(|space| space.layout() != Layout::Counting) {
+        let seed = space.seed(0x1234).unwrap();
+        let but_one = &seed[..seed.len() - 1];
+        for seed in [but_one, &format!("{but_one}+"), &format!("{seed}{}", "f".repeat(19))] {
+            assert_eq!(space.nonce(seed), None, "{} {seed}", space.layout());
+        }
+    }
 }
 
 /// Returns the state before the first step that may use a member.
@@ -315,6 +322,39 @@ fn families_take_two_digits_of_one_word() {
     assert_eq!(family("ab", bytes, false, 7), bytes_two);
     let bytes_odd = (vec![(0, 2), (0, 1)], vec![(0, 0)], Span::new(0x10, 0x1000));
     assert_eq!(family("abc", bytes, false, 0x123), bytes_odd);
+}
+
+#[test]
+fn segments_of_tunnels_vary_word_6_and_extra_digits() {
+    let bytes = |digits, encoding| {
+        let puzzle = puzzle(&"a".repeat(digits), encoding, false);
+        let segment = SeedSpace::new(&puzzle, Layout::Tunnel).unwrap().segment(1 << 50);
+        segment.unwrap().base_digits.iter().map(|digit| digit.byte()).collect::<Vec<_>>()
+    };
+    assert_eq!(bytes(10, Encoding::Text), [27, 26, 25, 24, 44, 43, 42, 41]);
+    assert_eq!(bytes(19, Encoding::Text), [27, 26, 25, 24, 35, 34, 33, 32]);
+    assert_eq!(bytes(10, Encoding::Bytes), [27, 27, 26, 26, 25, 25, 24, 24]);
+}
+
+#[test]
+fn digits_know_their_bits_in_the_message() {
+    for (encoding, bits) in [(Encoding::Text, 8), (Encoding::Bytes, 4)] {
+        for position in 0..24 {
+            let digit = Digit::new(encoding, position);
+            assert_eq!((digit.encoding(), digit.mask().count_ones()), (encoding, bits));
+            let word = |value: u32| {
+                let characters = (0..24)
+                    .map(|at| if at == position { format!("{value:x}") } else { "5".into() });
+                let bytes = encoding.message(characters.collect());
+                let at = 4 * digit.word();
+                u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+            };
+            for value in 0..16 {
+                assert_eq!(word(value) & digit.mask(), digit.spell(value), "{position} {value}");
+                assert_eq!(word(value) & !digit.mask(), word(0) & !digit.mask(), "{position}");
+            }
+        }
+    }
 }
 
 #[test]

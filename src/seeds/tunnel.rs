@@ -244,9 +244,11 @@ impl Tunnel {
         let members = text_members(&self.text_words(&first));
         let member = members.iter().position(|m| *m == [words[3], words[4], words[7]])?;
         let extra = if extra.is_empty() { 0 } else { number(extra)? };
-        let fast = word_6 << TOGGLES.len() | member as u128;
+        let fast = (word_6 << TOGGLES.len()) + member as u128;
         let slow = (prefix * WORD_5_CHOICES + choice) as u128;
-        Some((slow << (4 * self.extra) | extra) << (16 + TOGGLES.len()) | fast)
+        // Strangers write as many extra digits as they like; a sum could overflow.
+        let slow = slow << (4 * self.extra) | extra;
+        Some((slow << (16 + TOGGLES.len())) + fast)
     }
 
     /// Returns the word 5s of a prefix: its own, then others in order of their characters.
@@ -312,9 +314,9 @@ fn bytes_words(nonce: u128) -> [u32; 8] {
 fn bytes_nonce(words: &[u32; 8]) -> Option<u128> {
     let members = bytes_members(words);
     let member = members.iter().position(|m| *m == [words[3], words[4], words[7]])?;
-    let base = u128::from(words[1]) << 64
-        | u128::from(words[0]) << 32
-        | u128::from(u32::from_be(words[6]));
+    let base = (u128::from(words[1]) << 64)
+        + (u128::from(words[0]) << 32)
+        + u128::from(u32::from_be(words[6]));
     Some(base * u128::from(BYTES_MEMBERS) + member as u128)
 }
 

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 fn start(config: Config) -> Running {
     let problem = Problem::new(&puzzle(16, "A7C02215FC")).unwrap();
-    Running::start_with(config, Some(search(16, "A7C02215FC")), |s| s.with_classic(problem))
+    Running::start_with(config, Some(search(16, "A7C02215FC")), |s| s.with_plaintext(problem))
 }
 
 async fn read_some(stream: &mut TcpStream) -> String {

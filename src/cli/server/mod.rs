@@ -70,7 +70,7 @@ async fn serve(args: &ServerArgs, work: Work) -> Result<Exit, Failure> {
         server = server.with_job(spec).map_err(|text| Failure::from(anyhow!(text)))?;
     }
     if let Some(problem) = work.problem {
-        server = server.with_classic(problem);
+        server = server.with_plaintext(problem);
     }
     if args.open {
         server = server.open_to_all();

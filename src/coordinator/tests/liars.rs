@@ -99,7 +99,10 @@ fn the_first_liar_is_forgotten_when_there_are_too_many_that_are_still_here() {
         let pardoned = ban(&mut coordinator, session);
         assert!(coordinator.unban(pardoned));
     }
-    let first = ban(&mut coordinator, 1_000);
+    // A client that is accused twice takes one place.
+    let first = coordinator.join(SECOND, newcomer(1_000, 0)).unwrap().client;
+    coordinator.lower(first, Standing::Distrusted(Reason::WrongResult));
+    coordinator.ban(first);
     for session in 1..4096 {
         ban(&mut coordinator, 1_000 + session);
     }

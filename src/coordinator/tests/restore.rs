@@ -201,6 +201,42 @@ fn a_banned_client_is_banned_after_a_restart_and_forgotten_in_time() {
 }
 
 #[test]
+fn units_whose_evidence_was_false_are_free_after_a_restart() {
+    for by_audit in [false, true] {
+        let mut coordinator = Coordinator::new(with_facts(config()), [1; 32]);
+        let job = coordinator.submit(Duration::ZERO, 1, search(40, 1), 1).unwrap();
+        let mut log = Vec::new();
+        let mut audits = Vec::new();
+        let clients = [1, 2].map(|session| {
+            let client = coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client;
+            let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+            coordinator.report(SECOND, client, &report(&grant, grant.span, true)).unwrap();
+            client
+        });
+        for event in events(&mut coordinator) {
+            if let Event::Audit(audit) = event {
+                audits.push(audit);
+            }
+        }
+        log.extend(facts(&mut coordinator));
+        let after = check_restored(&coordinator, &mut log);
+        assert_eq!(after.job(job).unwrap().confirmed, 2 * FIRST);
+        if by_audit {
+            // Its client is gone: only the audited lease is returned.
+            coordinator.leave(clients[0]);
+            let missed = AuditResult { missed: Some(1), ..audits[0].run() };
+            coordinator.audited(2 * SECOND, &missed);
+        } else {
+            coordinator.ban(clients[0]);
+        }
+        assert_eq!(coordinator.job(job).unwrap().confirmed, FIRST);
+        log.extend(facts(&mut coordinator));
+        let after = check_restored(&coordinator, &mut log);
+        assert_eq!(after.job(job).unwrap().confirmed, FIRST);
+    }
+}
+
+#[test]
 fn solutions_and_their_finders_outlive_a_restart() {
     let mut coordinator = Coordinator::new(with_facts(config()), [1; 32]);
     let job = coordinator.submit(Duration::ZERO, 1, search(0, 4), 1).unwrap();

@@ -1,6 +1,7 @@
 //! Simulated clients: they search at a rate, report every second, fetch their next lease in time,
 //! and misbehave as told. The clock is a number.
 
+use super::restore::{check_restored, facts, with_facts};
 use super::*;
 use crate::jobs::{JobResult, Md5Search};
 use std::collections::VecDeque;
@@ -180,12 +181,14 @@ pub(super) struct Sim {
     pub(super) coordinator: Coordinator,
     pub(super) clients: Vec<SimClient>,
     pub(super) now: Duration,
+    /// Every fact so far.
+    log: Vec<Fact>,
 }
 
 impl Sim {
     pub(super) fn new(clients: &[(f64, Manner)]) -> Self {
         let config = Config { min_clients: clients.len(), ..config() };
-        let mut coordinator = Coordinator::new(config, [3; 32]);
+        let mut coordinator = Coordinator::new(with_facts(config), [3; 32]);
         let clients = clients.iter().zip(1u128..).map(|(&(rate, manner), session)| {
             let join = newcomer(session, rate as u64);
             SimClient {
@@ -201,7 +204,7 @@ impl Sim {
             }
         });
         let clients = clients.collect();
-        Self { coordinator, clients, now: Duration::ZERO }
+        Self { coordinator, clients, now: Duration::ZERO, log: Vec::new() }
     }
 
     /// Runs until every job has ended; returns whether that was before `until`.
@@ -212,6 +215,7 @@ impl Sim {
                 client.tick(&mut self.coordinator, self.now);
             }
             self.coordinator.expire(self.now);
+            self.log.extend(facts(&mut self.coordinator));
             for event in events(&mut self.coordinator) {
                 self.clients.iter_mut().for_each(|client| client.hear(&event));
                 if let Event::Audit(audit) = &event {
@@ -222,12 +226,33 @@ impl Sim {
         check_coverage(&self.coordinator);
         self.now < until
     }
+
+    /// Goes on with a coordinator that is restored from the facts; the clients join it.
+    fn restart(&mut self) {
+        self.log.extend(facts(&mut self.coordinator));
+        self.coordinator = check_restored(&self.coordinator, &mut self.log);
+        for (client, session) in self.clients.iter_mut().zip(1u128..) {
+            let join = newcomer(session, client.rate as u64);
+            client.id = self.coordinator.join(self.now, join).unwrap().client;
+            client.leases.clear();
+            (client.credit, client.requests) = (0.0, 0);
+        }
+    }
 }
 
 /// Returns the nonces with at least `bits` zero bits, ascending.
 fn solutions(bits: u32) -> impl Iterator<Item = u128> {
     let nonces = (0..).zip(ZERO_BITS.iter());
     nonces.filter(move |&(_, &zero_bits)| u32::from(zero_bits) >= bits).map(|(nonce, _)| nonce)
+}
+
+/// Returns the bits of a search with one solution within the nonces that anyone reaches.
+fn bits_of_one_solution() -> u32 {
+    let lonely = |&bits: &u32| {
+        let first_two: Vec<u128> = solutions(bits).take(2).collect();
+        first_two[0] > 4_000 && first_two[1] > 4 * first_two[0]
+    };
+    (10..19).find(lonely).unwrap()
 }
 
 #[test]
@@ -246,12 +271,7 @@ fn fast_and_slow_clients_share_a_sum_and_end_together() {
 
 #[test]
 fn a_solution_in_the_lease_of_a_crashed_client_is_found() {
-    // A search with one solution within the nonces that anyone reaches.
-    let lonely = |&bits: &u32| {
-        let first_two: Vec<u128> = solutions(bits).take(2).collect();
-        first_two[0] > 4_000 && first_two[1] > 4 * first_two[0]
-    };
-    let bits = (10..19).find(lonely).unwrap();
+    let bits = bits_of_one_solution();
     let solution = solutions(bits).next().unwrap();
     // It lies in the third lease of the one that crashes, five seconds before it gets there.
     let rate = solution as f64 / 20.0;
@@ -310,4 +330,39 @@ fn clients_that_search_a_part_are_found_out_and_their_spans_searched_again() {
         let done = sim.coordinator.coverage(job).unwrap().confirmed;
         assert_eq!(done.len(), honest.units, "{part}");
     }
+}
+
+#[test]
+fn a_search_that_is_restarted_ends_with_the_same_solution() {
+    let bits = bits_of_one_solution();
+    let first = solutions(bits).next().unwrap();
+    let rate = first as f64 / 40.0;
+    let mut sim = Sim::new(&[(rate, Manner::Honest), (rate, Manner::Honest)]);
+    let job = sim.coordinator.submit(Duration::ZERO, 1, search(bits, 1), 1).unwrap();
+    let mut restarts = 0;
+    while !sim.run(sim.now + 9 * SECOND) {
+        restarts += 1;
+        assert!(restarts < 20, "{:?}", sim.coordinator.job(job));
+        sim.restart();
+    }
+    assert!(restarts > 1);
+    let nonces: Vec<_> = sim.coordinator.solutions(job, 0, 9).iter().map(|s| s.nonce).collect();
+    assert_eq!(nonces, [Some(first)]);
+}
+
+#[test]
+fn a_liar_gains_nothing_by_a_restart() {
+    let mut sim = Sim::new(&[(3_000.0, Manner::Searches(0.3)), (1_500.0, Manner::Honest)]);
+    let job = sim.coordinator.submit(Duration::ZERO, 1, small_search(30, 1), 1).unwrap();
+    assert!(!sim.run(10 * SECOND));
+    let standing = |sim: &Sim| sim.coordinator.client(sim.clients[0].id).unwrap().standing;
+    assert_eq!(standing(&sim), Standing::Distrusted(Reason::TooFewShares));
+    sim.restart();
+    assert_eq!(standing(&sim), Standing::Distrusted(Reason::TooFewShares));
+    let before = sim.coordinator.job(job).unwrap().confirmed;
+    assert!(before > 0);
+    assert!(sim.run(200 * SECOND));
+    assert_eq!(sim.coordinator.job(job).unwrap().state, JobState::Ended(JobEnd::Exhausted));
+    let honest = sim.coordinator.client(sim.clients[1].id).unwrap();
+    assert_eq!(honest.units, (1 << 16) - before, "nothing is searched twice but what was leased");
 }

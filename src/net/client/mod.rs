@@ -1,4 +1,4 @@
-//! The client: a [`worker`] that searches leases, an [`admin`] that asks and orders, and the
+//! The client: a worker that searches leases, an [`admin`] that makes requests for people, and the
 //! [`link`] to the server that both use.
 
 pub mod admin;

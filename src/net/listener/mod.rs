@@ -5,7 +5,7 @@ mod datagrams;
 
 pub use super::sockets::{bind, listen};
 
-use super::limits::{ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK, RESULT_TIME};
+use super::limits::{ACCEPT_PAUSE, CLOSE_POLL, CLOSE_TIME, EXPIRY_TICK, FRAME_BUFFER, RESULT_TIME};
 use super::plaintext::{self, Problem};
 use super::server::admission::{Admission, Seat, SeatLimits};
 use super::server::service::Outlets;
@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// Serves clients of the plain-text protocol too.
-    pub fn with_classic(mut self, problem: Problem) -> Self {
+    pub fn with_plaintext(mut self, problem: Problem) -> Self {
         self.plaintext = Some(problem);
         self
     }
@@ -138,7 +138,7 @@ impl Server {
                 }
             }
         }
-        if service.has_lingered() && !stopped {
+        if service.has_lingered() {
             tokio::time::sleep(RESULT_TIME).await;
         }
         // Clients that do not answer are not waited for any longer.
@@ -209,7 +209,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let Some(problem) = plaintext else {
         return tcp::serve(framing::frames(stream, &[]), address, &seat, service).await;
     };
-    let mut stream = BufReader::new(stream);
+    let mut stream = BufReader::with_capacity(FRAME_BUFFER, stream);
     if plaintext::is_native(&mut stream).await {
         let read = stream.buffer().to_vec();
         let frames = framing::frames(stream.into_inner(), &read);

@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_may_be_silent_until_the_start_and_may_hang_up() {
-        let patience = Duration::from_secs(3600);
+        let patience = 2 * IDLE_TIME;
         let waits = async |peer: &mut DuplexStream| {
             tokio::time::sleep(patience).await;
             peer.shutdown().await.unwrap();

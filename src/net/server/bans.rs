@@ -46,7 +46,7 @@ pub(super) struct Bans {
 }
 
 impl Bans {
-    /// Bans `who`; nothing changes where it is banned already.
+    /// Bans `who`; changes nothing if it is banned already.
     ///
     /// # Errors
     /// There is no room for more.
@@ -62,7 +62,7 @@ impl Bans {
         Ok(())
     }
 
-    /// Lifts a ban; `false` where there is none.
+    /// Lifts a ban; returns false if there is none.
     pub(super) fn lift(&mut self, party: Party) -> bool {
         let party = match party {
             Party::Address(address) => Party::Address(network(address)),

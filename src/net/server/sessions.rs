@@ -138,7 +138,7 @@ impl Sessions {
     }
 
     /// Notes that a client has sent a request and has seen all notices up to number `seen`.
-    pub(in crate::net) fn heard(&mut self, client: ClientId, seen: u64, waker: &Waker) {
+    pub(in crate::net) fn note_request(&mut self, client: ClientId, seen: u64, waker: &Waker) {
         let Some(session) = self.by_client.get_mut(&client) else { return };
         session.notices.retain(|notice| notice.number > seen);
         // The waker of a connection was noted with its hello.
@@ -256,10 +256,10 @@ mod tests {
         assert_eq!((sessions.take_due(), sessions.take_due()), (vec![id], Vec::new()));
         let numbers = |notices: Vec<Notice>| notices.iter().map(|n| n.number).collect::<Vec<_>>();
         assert_eq!(numbers(sessions.notices(CLIENT)), [0, 1, 2, 3]);
-        sessions.heard(CLIENT, 2, &Waker::Datagrams);
+        sessions.note_request(CLIENT, 2, &Waker::Datagrams);
         assert_eq!(numbers(sessions.notices(CLIENT)), [3]);
         assert!(!sessions.all_acknowledged());
-        sessions.heard(CLIENT, 3, &Waker::Datagrams);
+        sessions.note_request(CLIENT, 3, &Waker::Datagrams);
         assert!(sessions.all_acknowledged() && sessions.oldest_notice(CLIENT).is_none());
     }
 

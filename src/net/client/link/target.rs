@@ -1,4 +1,4 @@
-//! Where a server is, as people write it.
+//! Addresses of servers, as people write them.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ impl FromStr for Target {
         };
         let (host, port) = match word.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, "")) => (host, None),
-            // Without the colon the brackets are in the digits, which then are none.
+            // Without the colon the whole word is taken for digits, and refused.
             Some((host, rest)) => (host, Some(port(rest.strip_prefix(':').unwrap_or(word))?)),
             // More than one colon: a bare IPv6 address.
             None => match word.split_once(':') {
@@ -39,7 +39,7 @@ impl FromStr for Target {
 }
 
 impl Target {
-    /// The addresses behind the name, IPv4 and IPv6; `port` where it names none.
+    /// Looks up the addresses behind the name, IPv4 and IPv6, with `port` if the target names none.
     ///
     /// # Errors
     /// There is no such host.

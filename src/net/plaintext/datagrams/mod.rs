@@ -23,7 +23,7 @@ mod tests;
 use super::allowance::Allowance;
 use super::problem::{Lines, Problem, claimed_seed, tested};
 use crate::coordinator::{ClientId, Coordinator, Refusal};
-use crate::net::limits::{ALIVE, IDLE_TIME, LOAN_PAUSE, LOANS, RETELL, STOP_PAUSE, STOPS};
+use crate::net::limits::{ALIVE, IDLE_TIME, LOAN_PAUSE, LOANS, RESEND_TIME, STOP_PAUSE, STOPS};
 use crate::net::server::Service;
 use crate::proto;
 use peers::{Peer, Peers};
@@ -70,14 +70,15 @@ impl UdpPeers {
             service.leave(gone);
         }
         let peer = admitted.peer;
-        peer.hear(datagram.len(), now);
+        peer.receive(datagram.len(), now);
         let mut idle = true;
         for line in said {
             idle &= !take_line(service, &self.problem, peer, address, &line);
         }
         if idle {
             // A client that does nothing may have lost its problem.
-            peer.told = peer.told.filter(|&told| now.duration_since(told) < RETELL);
+            peer.problem_sent =
+                peer.problem_sent.filter(|&sent| now.duration_since(sent) < RESEND_TIME);
             peer.show_alive(service, now);
         }
         None
@@ -107,7 +108,7 @@ impl UdpPeers {
         let stop = stop(self.peers.number_of(winner));
         let mut due = Vec::new();
         for (&address, peer) in self.peers.iter_mut() {
-            if !peer.has_been_told || peer.stops == STOPS || peer.next_stop > now {
+            if !peer.was_sent_problem || peer.stops == STOPS || peer.next_stop > now {
                 continue;
             }
             peer.stops += 1;
@@ -129,18 +130,20 @@ impl UdpPeers {
         if !totals.started && here < service.min_clients {
             for (_, peer) in self.peers.iter_mut() {
                 // Clients are silent until the start.
-                peer.heard = now;
+                peer.last_received = now;
                 peer.show_alive(service, now);
             }
             return Vec::new();
         }
         self.peers.forget_silent(now, IDLE_TIME);
         let mut due = Vec::new();
-        for (&address, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.told.is_none()) {
+        for (&address, peer) in
+            self.peers.iter_mut().filter(|(_, peer)| peer.problem_sent.is_none())
+        {
             let segment = self.problem.segment(peer.number);
             if peer.pay(segment.len(), &mut self.loans, now) {
-                peer.told = Some(now);
-                peer.has_been_told = true;
+                peer.problem_sent = Some(now);
+                peer.was_sent_problem = true;
                 due.push((address, segment.into_bytes()));
             }
         }
@@ -159,13 +162,13 @@ fn take_line(
     if let Some(seed) = claimed_seed(line) {
         let solved = problem.is_solved_by(seed);
         if let Some(client) = solved.then(|| peer.join(service, address)).flatten() {
-            // It may be known, or of a job that has ended; the client need not be told.
+            // The seed may be known already, or its job may have ended; the client need not be told.
             let _ = service.claim(client, seed);
         }
         return solved;
     }
     let Some(tested) = tested(line).filter(|&tested| tested > 0) else { return false };
-    if !peer.has_been_told {
+    if !peer.was_sent_problem {
         return false;
     }
     if let Some(client) = peer.join(service, address) {
@@ -173,7 +176,7 @@ fn take_line(
             Ok(()) => {
                 service.emit_line(client, proto::cleaned(line, proto::MAX_TEXT));
             }
-            // It was silent for too long, and joins again with its next line.
+            // The client was silent for too long, and joins again with its next line.
             Err(Refusal::UnknownClient) => peer.client = None,
             Err(_) => {}
         }
@@ -188,12 +191,12 @@ impl Peer {
             self.credit = rest;
             return true;
         }
-        if self.lent.is_some_and(|lent| now.duration_since(lent) < LOAN_PAUSE) {
+        if self.last_loan.is_some_and(|loan| now.duration_since(loan) < LOAN_PAUSE) {
             return false;
         }
         let lent = loans.take(bytes, now);
         if lent {
-            self.lent = Some(now);
+            self.last_loan = Some(now);
         }
         lent
     }
@@ -209,9 +212,9 @@ impl Peer {
     /// Tells the coordinator from time to time that the client is there.
     fn show_alive(&mut self, service: &Service, now: Instant) {
         if let Some(client) = self.client
-            && now.duration_since(self.shown_alive) >= ALIVE
+            && now.duration_since(self.alive_noted) >= ALIVE
         {
-            self.shown_alive = now;
+            self.alive_noted = now;
             service.alive(client);
         }
     }

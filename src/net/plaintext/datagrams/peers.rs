@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One address.
+/// An address in the table.
 pub(super) struct Peer {
     /// Its number in the problem that it is sent.
     pub(super) number: u64,
@@ -20,12 +20,12 @@ pub(super) struct Peer {
     /// Bytes received from it, less those sent to it.
     pub(super) credit: usize,
     /// The last time at which it was sent more than its credit.
-    pub(super) lent: Option<Instant>,
+    pub(super) last_loan: Option<Instant>,
     /// The last time at which it was sent the problem, unless it must be sent again.
-    pub(super) told: Option<Instant>,
-    pub(super) has_been_told: bool,
-    pub(super) heard: Instant,
-    pub(super) shown_alive: Instant,
+    pub(super) problem_sent: Option<Instant>,
+    pub(super) was_sent_problem: bool,
+    pub(super) last_received: Instant,
+    pub(super) alive_noted: Instant,
     pub(super) stops: u32,
     pub(super) next_stop: Instant,
 }
@@ -36,19 +36,19 @@ impl Peer {
             number,
             client: None,
             credit: 0,
-            lent: None,
-            told: None,
-            has_been_told: false,
-            heard: now,
-            shown_alive: now,
+            last_loan: None,
+            problem_sent: None,
+            was_sent_problem: false,
+            last_received: now,
+            alive_noted: now,
             stops: 0,
             next_stop: now,
         }
     }
 
-    /// Notes a datagram from it.
-    pub(super) fn hear(&mut self, bytes: usize, now: Instant) {
-        self.heard = now;
+    /// Notes a datagram from the address.
+    pub(super) fn receive(&mut self, bytes: usize, now: Instant) {
+        self.last_received = now;
         self.credit = (self.credit + bytes).min(MAX_CREDIT);
     }
 }
@@ -111,18 +111,19 @@ impl Peers {
         Some(Admitted { peer, replaced })
     }
 
-    /// Removes the address that was silent longest; one that never answered, if there is any.
+    /// Removes the address that was silent longest, preferring those that never answered.
     fn replace(&mut self, now: Instant) -> Option<Peer> {
         let silent = self.by_address.iter().filter(|(_, peer)| {
-            peer.client.is_none() || now.saturating_duration_since(peer.heard) >= FRESH
+            peer.client.is_none() || now.saturating_duration_since(peer.last_received) >= FRESH
         });
-        let (&address, _) = silent.min_by_key(|(_, peer)| (peer.client.is_some(), peer.heard))?;
+        let (&address, _) =
+            silent.min_by_key(|(_, peer)| (peer.client.is_some(), peer.last_received))?;
         self.remove(address)
     }
 
     /// Removes addresses that were silent for `time`.
     pub(super) fn forget_silent(&mut self, now: Instant, time: Duration) {
-        let silent = |peer: &Peer| now.saturating_duration_since(peer.heard) >= time;
+        let silent = |peer: &Peer| now.saturating_duration_since(peer.last_received) >= time;
         let gone: Vec<SocketAddr> =
             self.by_address.iter().filter(|(_, peer)| silent(peer)).map(|(&a, _)| a).collect();
         for address in gone {
@@ -142,7 +143,7 @@ impl Peers {
         Some(peer)
     }
 
-    /// Returns the number of the winner in its problem, if it is one of these, or else its own.
+    /// Returns the winner's number in its problem if it is one of these clients, or else `winner`.
     pub(super) fn number_of(&self, winner: u64) -> u64 {
         let own = self.by_address.values().find(|peer| peer.client == Some(ClientId(winner)));
         own.map_or(winner, |peer| peer.number)

@@ -118,7 +118,7 @@ impl Seats {
     }
 }
 
-struct State {
+struct Table {
     limits: SeatLimits,
     last: u64,
     holders: HashMap<u64, Holder>,
@@ -130,7 +130,7 @@ struct State {
 
 /// Seats of all connections, see the [module](self).
 pub(in crate::net) struct Admission {
-    state: Mutex<State>,
+    table: Mutex<Table>,
     /// Notified when a connection is gone.
     gone: Notify,
 }
@@ -138,7 +138,7 @@ pub(in crate::net) struct Admission {
 impl Admission {
     /// Creates seats within `limits`, all of them free.
     pub(in crate::net) fn new(limits: SeatLimits) -> Arc<Self> {
-        let state = State {
+        let table = Table {
             limits,
             last: 0,
             holders: HashMap::new(),
@@ -146,52 +146,52 @@ impl Admission {
             clients: Seats::default(),
             leaving: 0,
         };
-        Arc::new(Self { state: Mutex::new(state), gone: Notify::new() })
+        Arc::new(Self { table: Mutex::new(table), gone: Notify::new() })
     }
 
     /// Seats a new connection; evicts another if no seat is free.
     pub(in crate::net) fn enter(self: &Arc<Self>, address: IpAddr) -> Seat {
         let address = network(address);
-        let mut state = self.state();
-        if state.strangers.at(address) >= state.limits.strangers_per_address {
-            state.evict_stranger_of(address);
-        } else if state.strangers.taken >= state.limits.strangers {
-            state.evict_stranger();
+        let mut table = self.table();
+        if table.strangers.at(address) >= table.limits.strangers_per_address {
+            table.evict_stranger_of(address);
+        } else if table.strangers.taken >= table.limits.strangers {
+            table.evict_stranger();
         }
-        state.last += 1;
-        let (id, evicted) = (state.last, Arc::new(Notify::new()));
+        table.last += 1;
+        let (id, evicted) = (table.last, Arc::new(Notify::new()));
         let rank = (None, id);
-        state.strangers.insert(address, rank);
+        table.strangers.insert(address, rank);
         let holder = Holder { address, client: false, rank, evicted: evicted.clone() };
-        state.holders.insert(id, holder);
+        table.holders.insert(id, holder);
         Seat { admission: self.clone(), id, evicted }
     }
 
     /// Evicts a connection, since the system has no descriptor left.
     pub(in crate::net) fn evict(&self) {
-        let mut state = self.state();
-        if !state.evict_stranger() {
-            let largest = state.clients.largest().filter(|(seats, _)| *seats > 1);
-            if let Some(rank) = largest.and_then(|(_, address)| state.clients.first_of(address)) {
-                state.dismiss(rank);
+        let mut table = self.table();
+        if !table.evict_stranger() {
+            let largest = table.clients.largest().filter(|(seats, _)| *seats > 1);
+            if let Some(rank) = largest.and_then(|(_, address)| table.clients.first_of(address)) {
+                table.dismiss(rank);
             }
         }
     }
 
     /// Waits while too many evicted connections still hold a descriptor.
     pub(in crate::net) async fn settled(&self) {
-        while self.state().leaving >= MAX_LEAVING {
+        while self.table().leaving >= MAX_LEAVING {
             self.gone.notified().await;
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         // A panic between two changes leaves counts that are still right.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Table {
     fn evict_stranger(&mut self) -> bool {
         self.strangers.largest().is_some_and(|(_, address)| self.evict_stranger_of(address))
     }
@@ -247,25 +247,25 @@ impl Seat {
     /// Notes that the connection has said hello; returns false if there is no seat for it.
     #[must_use]
     pub(in crate::net) fn greeted(&self) -> bool {
-        let state = &mut *self.admission.state();
-        let Some(holder) = state.holders.get(&self.id) else { return false };
+        let table = &mut *self.admission.table();
+        let Some(holder) = table.holders.get(&self.id) else { return false };
         if holder.client {
             return true;
         }
         let address = holder.address;
-        if state.clients.taken >= state.limits.clients {
-            let Some(other) = state.displaced_by(address, Instant::now()) else { return false };
-            state.dismiss(other);
+        if table.clients.taken >= table.limits.clients {
+            let Some(other) = table.displaced_by(address, Instant::now()) else { return false };
+            table.dismiss(other);
         }
-        state.seat_client(self.id, None);
+        table.seat_client(self.id, None);
         true
     }
 
     /// Notes that the client was given work, or has done some.
     pub(in crate::net) fn worked(&self) {
-        let state = &mut *self.admission.state();
-        if state.holders.get(&self.id).is_some_and(|holder| holder.client) {
-            state.seat_client(self.id, Some(Instant::now()));
+        let table = &mut *self.admission.table();
+        if table.holders.get(&self.id).is_some_and(|holder| holder.client) {
+            table.seat_client(self.id, Some(Instant::now()));
         }
     }
 
@@ -277,12 +277,12 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut state = self.admission.state();
-        match state.holders.remove(&self.id) {
-            Some(holder) => state.vacate(&holder),
-            None => state.leaving -= 1,
+        let mut table = self.admission.table();
+        match table.holders.remove(&self.id) {
+            Some(holder) => table.vacate(&holder),
+            None => table.leaving -= 1,
         }
-        drop(state);
+        drop(table);
         self.admission.gone.notify_one();
     }
 }

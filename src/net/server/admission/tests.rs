@@ -1,7 +1,7 @@
 use super::*;
 use futures_util::FutureExt;
 
-/// Two strangers of each address, four in all; twelve clients.
+/// Returns room for two strangers of each address, four in all, and twelve clients.
 fn small() -> Arc<Admission> {
     Admission::new(SeatLimits::new(40))
 }
@@ -18,7 +18,7 @@ fn evicted(seats: &[Seat]) -> Vec<usize> {
     (0..seats.len()).filter(|&n| is_evicted(&seats[n])).collect()
 }
 
-/// A connection that has said hello.
+/// Seats a connection that says hello.
 fn client(admission: &Arc<Admission>, from: u8) -> Option<Seat> {
     let seat = admission.enter(address(from));
     seat.greeted().then_some(seat)
@@ -106,9 +106,9 @@ async fn evicted_connections_are_waited_for() {
     flood.remove(0);
     assert!(admission.settled().now_or_never().is_some());
     drop(flood);
-    let state = admission.state();
-    assert_eq!((state.leaving, state.strangers.taken, state.holders.len()), (0, 0, 0));
-    assert!(state.strangers.by_address.is_empty() && state.strangers.by_count.is_empty());
+    let table = admission.table();
+    assert_eq!((table.leaving, table.strangers.taken, table.holders.len()), (0, 0, 0));
+    assert!(table.strangers.by_address.is_empty() && table.strangers.by_count.is_empty());
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ impl Service {
     }
 
     /// Creates a service in the state that `facts` tell of. Its main job is the one that the server
-    /// had given itself, unless it has ended.
+    /// had given itself.
     ///
     /// # Errors
     /// The facts contradict each other.
@@ -110,14 +110,15 @@ impl Service {
         facts: Vec<Fact>,
     ) -> Result<(Arc<Self>, Outlets), RestoreError> {
         let main_job = main_job(&facts);
-        let (service, outlets) = Self::of(Coordinator::restore(config, random::bytes(), facts)?);
+        let coordinator = Coordinator::restore(config, random::bytes(), facts)?;
+        let ended = main_job.and_then(|job| Some((job, coordinator.job(job)?.ended?.1)));
+        let main_over = ended.map(|(job, end)| convert::over(&coordinator, job, end));
+        let (service, outlets) = Self::of(coordinator);
         let mut state = service.state();
-        state.main_job = main_job;
-        let ended = main_job.and_then(|job| Some((job, state.coordinator.job(job)?.ended?.1)));
-        state.main_over = ended.map(|(job, end)| convert::over(&state.coordinator, job, end));
-        drop(state);
+        (state.main_job, state.main_over) = (main_job, main_over);
         // Restoring may have ended jobs.
-        service.drain(&mut service.state());
+        service.drain(&mut state);
+        drop(state);
         Ok((service, outlets))
     }
 
@@ -134,8 +135,8 @@ impl Service {
                 sessions: Sessions::default(),
                 main_job: None,
                 main_over: None,
-                lingered: false,
                 once: false,
+                lingered: false,
                 closing: None,
             }),
             open: AtomicBool::new(false),
@@ -222,6 +223,11 @@ impl Service {
         self.state().once = true;
     }
 
+    /// Returns true if the server stayed for other jobs after its own had ended.
+    pub(in crate::net) fn has_lingered(&self) -> bool {
+        self.state().lingered
+    }
+
     /// Returns the job after which the server closes, if there is one.
     pub fn main_job(&self) -> Option<JobId> {
         self.state().main_job
@@ -243,7 +249,7 @@ impl Service {
         let checked = self.check(origin, &request.call);
         let mut state = self.state();
         if let Some(id) = *client {
-            state.sessions.heard(id, request.notices_seen, &origin.waker);
+            state.sessions.note_request(id, request.notices_seen, &origin.waker);
         }
         let number = request.number;
         let known = client.is_some();
@@ -353,15 +359,10 @@ fn needs_no_hello(call: &Call) -> bool {
     )
 }
 
-/// Returns the job after which the server of these facts was to close, unless it has ended.
+/// Returns the job after which the server of these facts was to close.
 fn main_job(facts: &[Fact]) -> Option<JobId> {
-    let mut main = None;
-    for fact in facts {
-        match fact {
-            Fact::Submitted(new) if new.submitter == Submitter::Server => main = Some(new.job),
-            Fact::Ended { job, .. } if main == Some(*job) => main = None,
-            _ => {}
-        }
-    }
-    main
+    facts.iter().rev().find_map(|fact| match fact {
+        Fact::Submitted(new) if new.submitter == Submitter::Server => Some(new.job),
+        _ => None,
+    })
 }

@@ -439,6 +439,22 @@ fn each_consumer_gets_all_events_and_a_slow_one_learns_how_many_it_missed() {
     assert!(rest.into_iter().eq(10..total));
 }
 
+#[tokio::test]
+async fn a_consumer_may_wait_for_events() {
+    let server = Fixture::new();
+    let mut events = server.service.subscribe();
+    let waiting = tokio::spawn(async move { (events.next().await, events) });
+    tokio::task::yield_now().await;
+    server.service.emit(ServerEvent::Left(7));
+    let (event, mut events) = waiting.await.unwrap();
+    assert!(matches!(event, Some(ServerEvent::Left(7))), "{event:?}");
+    for n in 0..=EVENT_QUEUE as u64 {
+        server.service.emit(ServerEvent::Left(n));
+    }
+    assert!(matches!(events.next().await, Some(ServerEvent::Missed(1))));
+    assert!(matches!(events.next().await, Some(ServerEvent::Left(1))));
+}
+
 #[tokio::test(start_paused = true)]
 async fn lines_of_plaintext_clients_are_limited_by_the_second() {
     let server = Fixture::new();

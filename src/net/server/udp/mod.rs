@@ -130,13 +130,9 @@ impl Endpoint {
             return reply.clone();
         }
         let origin = Origin { address: from, waker: Waker::Datagrams };
-        let reply = service.handle(&origin, &mut Some(client), request).reply;
-        let encoded = reply.encode();
-        channel.keep(number, encoded.clone());
-        if reply.notice.is_none() {
-            self.unacknowledged.remove(&session);
-        }
-        encoded
+        let reply = service.handle(&origin, &mut Some(client), request).reply.encode();
+        channel.keep(number, reply.clone());
+        reply
     }
 
     /// Finds the channel of a session, which may be new or have come over from TCP, and notes its
