@@ -41,7 +41,6 @@ pub(super) const HANDSHAKE_TIME: Duration = secs(10);
 /// A client from which no whole message comes for this long is cut off. Clients send something every
 /// [`HEARTBEAT`].
 pub(super) const IDLE_TIME: Duration = secs(60);
-
 /// Longest wait, when the server closes, for clients to acknowledge it.
 pub(super) const CLOSE_TIME: Duration = secs(3);
 

@@ -1,7 +1,7 @@
 //! How servers end: by a signal, with others' jobs, and what their clients are told.
 
 use super::programs::{Program, SEEDRUSH, SERVER, is_exact, json_lines, many, run};
-use crate::schema::event;
+use crate::schema::{event, events};
 
 /// The words of the command that goes on, without the program and its address.
 fn resume_words(said: &str) -> Vec<String> {
@@ -65,7 +65,7 @@ fn a_stopped_server_keeps_the_jobs_of_others() {
     server.signal("-INT");
     let (code, said) = server.end();
     assert_eq!(code, Some(130), "{said}");
-    let events = crate::schema::events(&json_lines(&said));
+    let events = events(&json_lines(&said));
     let resumed = events.iter().filter(|event| event["event"] == "resumed").count();
     assert_eq!((resumed, &events.last().unwrap()["interrupted"]), (2, &true.into()), "{said}");
 }
@@ -92,7 +92,7 @@ fn a_server_with_a_puzzle_waits_for_the_jobs_of_others_unless_told_not_to() {
         for client in clients {
             let (code, said) = client.end();
             assert_eq!(code, Some(0), "{said}");
-            let events = crate::schema::events(&json_lines(&said));
+            let events = events(&json_lines(&said));
             assert_eq!(events.last().unwrap()["job"], 1, "{said}");
         }
     }
@@ -123,7 +123,7 @@ fn a_classic_client_is_told_that_its_server_has_stopped() {
     server.signal("-TERM");
     let (code, said) = client.end();
     assert_eq!(code, Some(0), "{said}");
-    let events = crate::schema::events(&json_lines(&said));
+    let events = events(&json_lines(&said));
     assert_eq!(events.last().unwrap()["winner"], serde_json::Value::Null);
     let (mut server, address) = Program::server(&words);
     let client = Program::client(&address, &["--classic", "--transport", "tcp"]);

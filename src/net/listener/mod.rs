@@ -138,7 +138,7 @@ impl Server {
                 }
             }
         }
-        if service.has_lingered() {
+        if service.has_lingered() && !stopped {
             tokio::time::sleep(RESULT_TIME).await;
         }
         // Clients that do not answer are not waited for any longer.

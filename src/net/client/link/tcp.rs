@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Takes what arrived before the connection failed. A server that ends says so and hangs up: if
     /// that makes a request fail, the server's last message still waits to be read.
     async fn drain(&mut self) -> Result<(), End> {
-        // For all of it: a peer that goes on talking is not heard for longer.
+        // One deadline for all of it: a peer may go on talking for ever.
         let until = Instant::now() + DRAIN_TIME;
         while let Ok(Some(Ok(frame))) = timeout_at(until, self.frames.next()).await {
             let Ok(reply) = Reply::decode(&frame) else { break };

@@ -155,6 +155,11 @@ impl Service {
         }
     }
 
+    /// Returns true if the server stayed for other jobs when its own had ended.
+    pub(in crate::net) fn has_lingered(&self) -> bool {
+        self.state().lingered
+    }
+
     pub(super) fn close_after(&self, state: &mut State, over: Over) {
         if state.closing.is_some() {
             return;

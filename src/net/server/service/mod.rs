@@ -135,8 +135,8 @@ impl Service {
                 sessions: Sessions::default(),
                 main_job: None,
                 main_over: None,
-                once: false,
                 lingered: false,
+                once: false,
                 closing: None,
             }),
             open: AtomicBool::new(false),
@@ -221,11 +221,6 @@ impl Service {
     /// Closes after the main job although others are under way.
     pub(in crate::net) fn close_after_main(&self) {
         self.state().once = true;
-    }
-
-    /// Returns true if the server stayed for other jobs after its own had ended.
-    pub(in crate::net) fn has_lingered(&self) -> bool {
-        self.state().lingered
     }
 
     /// Returns the job after which the server closes, if there is one.
