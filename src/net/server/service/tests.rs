@@ -160,7 +160,22 @@ fn other_machines_may_only_list() {
         assert!(matches!(answer, Answer::Submitted { .. }), "{answer:?}");
     }
     assert_eq!(server.ask(HERE, Call::Cancel(1)), Answer::Ok);
-    assert!(server.service.closing().is_some(), "the main job has ended");
+    assert!(matches!(server.ask(HERE, submit(99, 1)), Answer::Refused(_)), "it ends soon");
+    for job in 2..=4 {
+        assert!(server.service.closing().is_none(), "job {job} is under way");
+        assert_eq!(server.ask(HERE, Call::Cancel(job)), Answer::Ok);
+    }
+    assert!(server.service.closing().is_some_and(|over| over.job == 1));
+}
+
+#[test]
+fn a_server_that_is_told_so_ends_with_its_main_job() {
+    let server = Fixture::new();
+    server.service.submit_main(samples::search(100, 1)).unwrap();
+    server.service.close_after_main();
+    server.ask(HERE, submit(1, 1));
+    assert_eq!(server.ask(HERE, Call::Cancel(1)), Answer::Ok);
+    assert!(server.service.closing().is_some());
 }
 
 #[test]
