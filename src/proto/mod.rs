@@ -15,7 +15,7 @@ mod work;
 
 /// Holds the types that prost-build makes of the schema; everything else uses the checked ones.
 ///
-/// The file is committed, so that a build needs no compiler of schemas. `tests/schema.rs` checks
+/// The file is committed, so that a build needs no compiler of schemas. `tests/protobuf.rs` checks
 /// that it is current, and rewrites it where `SEEDRUSH_BLESS=1` is set.
 #[allow(missing_docs, unreachable_pub, clippy::doc_markdown)]
 mod wire {

@@ -174,6 +174,7 @@ fn solve(clients: usize, transport: &str, puzzle: &[&str]) {
     assert_eq!(code, Some(0), "{said}");
     for id in 1..=clients {
         assert!(said.contains(&format!("client {id} joined from 127.0.0.1:")), "{said}");
+        assert!(!said.contains("threads 1"), "{said}");
     }
     assert_eq!(said.matches("found a solution of job 1:").count(), 1, "{said}");
     let found = said.split(" found a solution of job 1:").next().unwrap();

@@ -302,6 +302,29 @@ fn a_span_short_of_shares_is_searched_again_with_more_of_them() {
 }
 
 #[test]
+fn a_span_is_leased_with_more_shares_only_once_for_each_time_that_it_was_short() {
+    let units = 1 << 14;
+    let mut coordinator = Coordinator::new(Config { first_units: units, ..config() }, [1; 32]);
+    coordinator.submit(Duration::ZERO, 1, small_search(20, 1), 1).unwrap();
+    let mut bits = Vec::new();
+    for session in 1..=3 {
+        let client = coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client;
+        let grant = lease(coordinator.request(Duration::ZERO, client, 1).unwrap());
+        assert_eq!(grant.span, Span::new(0, units));
+        bits.push(grant.share_bits);
+        if session == 1 {
+            let mut short = lie(&grant, grant.span, |_| true);
+            if let Outcome::Md5Search(SearchOutcome { shares, .. }) = &mut short.outcome {
+                shares.truncate(1812);
+            }
+            coordinator.report(SECOND, client, &short).unwrap();
+        }
+        coordinator.leave(client);
+    }
+    assert_eq!(bits, [Some(3), Some(2), Some(3)]);
+}
+
+#[test]
 fn every_client_that_claims_the_same_span_falsely_is_accused() {
     let mut coordinator = coordinator();
     coordinator.submit(Duration::ZERO, 1, search(40, 1), 1).unwrap();

@@ -96,8 +96,7 @@ impl Service {
         match event {
             Event::Joined(id) => {
                 if let Some(status) = state.coordinator.client(id) {
-                    let threads = status.threads;
-                    let what = format!("{}, {}, threads {threads}", status.name, status.backend);
+                    let what = format!("{}, {}", status.name, status.backend);
                     self.emit(ServerEvent::Joined { client: id.0, address: status.address, what });
                 }
             }
