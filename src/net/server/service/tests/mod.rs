@@ -1,9 +1,12 @@
 //! Permissions, bans and limits, with senders at addresses of the test's choice.
 
+mod bans;
+mod observers;
+
 use super::*;
 use crate::jobs::{JobKind, samples};
 use crate::lease::{Epoch, LeaseId};
-use crate::net::limits::{CLIENTS_PER_ADDRESS, PLAINTEXT_LINES_PER_SECOND};
+use crate::net::limits::CLIENTS_PER_ADDRESS;
 use crate::proto::{BanLine, Hello, JobLine, Md5Part, Party, Progress, Refused, Submit, Work};
 use crate::span::Span;
 use std::net::IpAddr;
@@ -130,6 +133,14 @@ fn is_refused(answer: &Answer, why: RefusalReason) -> bool {
     matches!(answer, Answer::Refused(Refused { reason, .. }) if *reason == why)
 }
 
+/// A false claim. The third one costs a client its trust.
+fn false_claim(job: u64, nonce: u128) -> Call {
+    let (done, sum) = (Span::new(0, 0), Vec::new());
+    let (hits, shares) = (vec![nonce], Vec::new());
+    let (lease, epoch, job, finished) = (LeaseId(0), Epoch(0), JobId(job), false);
+    Call::Progress(Progress { lease, epoch, job, done, finished, hits, shares, sum })
+}
+
 #[test]
 fn other_machines_may_only_list() {
     let server = Fixture::new();
@@ -211,14 +222,6 @@ fn one_network_fills_only_its_own_job_places() {
     }
 }
 
-/// A false claim. The third one costs a client its trust.
-fn false_claim(job: u64, nonce: u128) -> Call {
-    let (done, sum) = (Span::new(0, 0), Vec::new());
-    let (hits, shares) = (vec![nonce], Vec::new());
-    let (lease, epoch, job, finished) = (LeaseId(0), Epoch(0), JobId(job), false);
-    Call::Progress(Progress { lease, epoch, job, done, finished, hits, shares, sum })
-}
-
 #[test]
 fn newcomers_from_an_address_that_lied_are_admitted_and_suspect() {
     let server = Fixture::new();
@@ -243,104 +246,6 @@ fn newcomers_from_an_address_that_lied_are_admitted_and_suspect() {
         assert!(matches!(server.call(peer, Call::Ask), Answer::Grant(_)));
     }
     assert_eq!(server.bans(), []);
-}
-
-#[test]
-fn a_banned_address_is_refused_with_its_clients_until_the_ban_is_lifted() {
-    let server = Fixture::open();
-    server.service.submit_main(samples::search(100, 1)).unwrap();
-    let (mut inside, mut other) = (server.joined(NEAR, 1), server.joined(FAR, 2));
-    assert!(matches!(server.call(&mut inside, Call::Ask), Answer::Grant(_)));
-    let leased = || server.service.read(|coordinator| coordinator.job(JobId(1)).unwrap().leased);
-    assert!(leased() > 0);
-    for _ in 0..2 {
-        assert_eq!(
-            server.ask(HERE, Call::Ban(party(NEAR))),
-            Answer::Ok,
-            "banning again changes nothing"
-        );
-    }
-    assert_eq!(leased(), 0, "its leases are free");
-    let notices = server.service.notices(inside.client.unwrap());
-    assert!(
-        notices.iter().any(|notice| matches!(notice.what, Notification::Revoked(_))),
-        "{notices:?}"
-    );
-    for call in [Call::Ask, Call::Heartbeat, false_claim(1, 5)] {
-        assert!(is_refused(&server.call(&mut inside, call), RefusalReason::Banned));
-    }
-    // Any key from there is refused, and so is a job. Mapped addresses are the same.
-    for call in [hello(1), hello(3), submit(1, 1)] {
-        assert!(is_refused(&server.ask("::ffff:192.0.2.1", call), RefusalReason::Banned));
-    }
-    assert!(server.service.join_plaintext(&Peer::at(NEAR).origin).is_err());
-    assert!(server.standing(1).contains("operator"), "{}", server.standing(1));
-    assert_eq!(server.bans(), [(party(NEAR), 4)]);
-    assert!(matches!(server.call(&mut other, Call::Ask), Answer::Grant(_)));
-    assert!(is_refused(&server.ask(HERE, Call::Unban(party(FAR))), RefusalReason::Unknown));
-    assert_eq!(server.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
-    for key in [1, 3] {
-        let mut back = server.joined(NEAR, key);
-        assert!(matches!(server.call(&mut back, Call::Ask), Answer::Grant(_)));
-    }
-    assert_eq!((server.standing(1), server.bans()), ("good".into(), Vec::new()));
-}
-
-#[test]
-fn a_ban_of_a_client_does_not_touch_its_address() {
-    let server = Fixture::new();
-    server.service.submit_main(samples::search(100, 1)).unwrap();
-    let mut bad = server.joined(NEAR, 1);
-    assert!(is_refused(&server.ask(HERE, Call::Ban(party("7"))), RefusalReason::Unknown));
-    assert_eq!(server.ask(HERE, Call::Ban(party("1"))), Answer::Ok);
-    assert!(is_refused(&server.call(&mut bad, Call::Ask), RefusalReason::Banned));
-    // Also from elsewhere, and after the coordinator has forgotten it.
-    server.service.change(|coordinator, now| coordinator.expire(now + Duration::from_secs(7_200)));
-    assert_eq!(server.service.read(|coordinator| coordinator.totals().clients), 0);
-    assert!(is_refused(&server.ask(FAR, hello(1)), RefusalReason::Banned));
-    let neighbour = server.joined(NEAR, 2);
-    assert_eq!(server.standing(neighbour.client.unwrap().0), "good");
-    assert_eq!(server.bans(), [(party("1"), 1)]);
-    // Lifting the ban of an address does not lift that of a client there.
-    assert_eq!(server.ask(HERE, Call::Ban(party(NEAR))), Answer::Ok);
-    assert_eq!(server.ask(HERE, Call::Unban(party(NEAR))), Answer::Ok);
-    assert_eq!(server.standing(neighbour.client.unwrap().0), "good");
-    assert!(is_refused(&server.ask(NEAR, hello(1)), RefusalReason::Banned));
-    assert_eq!(server.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
-    server.joined(NEAR, 1);
-}
-
-#[test]
-fn the_operator_readmits_a_distrusted_client() {
-    let server = Fixture::new();
-    server.service.submit_main(samples::search(100, 1)).unwrap();
-    let mut client = server.joined(NEAR, 1);
-    for nonce in 0..3 {
-        server.call(&mut client, false_claim(1, nonce));
-    }
-    assert!(is_refused(&server.call(&mut client, Call::Ask), RefusalReason::Banned));
-    assert_eq!(server.ask(HERE, Call::Unban(party("1"))), Answer::Ok);
-    assert!(matches!(server.call(&mut client, Call::Ask), Answer::Grant(_)));
-    assert!(is_refused(&server.ask(HERE, Call::Unban(party("1"))), RefusalReason::Unknown));
-}
-
-#[test]
-fn bans_are_bounded_and_listed_in_pages() {
-    let server = Fixture::new();
-    let ban = |n: u32| server.ask(HERE, Call::Ban(Party::Address(IpAddr::V4(n.into()))));
-    assert!((1..=1_000).all(|n| ban(n) == Answer::Ok));
-    let answer = ban(1_001);
-    assert!(is_refused(&answer, RefusalReason::Full), "{answer:?}");
-    let (mut listed, mut offset) = (0, 0);
-    loop {
-        let Answer::Bans(lines, next) = server.ask(HERE, Call::Bans(offset)) else { panic!() };
-        listed += lines.len();
-        if next == 0 {
-            break;
-        }
-        offset = next;
-    }
-    assert_eq!(listed, 1_000);
 }
 
 #[test]
@@ -416,84 +321,4 @@ fn clients_of_one_network_are_limited_and_those_of_this_machine_are_not() {
     server.service.leave(first);
     assert!(matches!(join(&server, &subnet(newcomer), newcomer), Answer::Welcome(_)));
     assert!(is_refused(&join(&server, &subnet(newcomer), newcomer + 3), RefusalReason::Full));
-}
-
-#[test]
-fn each_consumer_gets_all_events_and_a_slow_one_learns_how_many_it_missed() {
-    let server = Fixture::new();
-    let (mut fast, mut slow) = (server.service.subscribe(), server.service.subscribe());
-    let total = EVENT_QUEUE as u64 + 10;
-    let mut seen = 0;
-    for n in 0..total {
-        server.service.emit(ServerEvent::Left(n));
-        while let Some(event) = fast.try_next() {
-            assert!(matches!(event, ServerEvent::Left(left) if left == seen));
-            seen += 1;
-        }
-    }
-    assert_eq!(seen, total);
-    assert!(matches!(slow.try_next(), Some(ServerEvent::Missed(10))));
-    let rest = std::iter::from_fn(|| slow.try_next());
-    let rest: Vec<u64> = rest
-        .map(|event| match event {
-            ServerEvent::Left(n) => n,
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert!(rest.into_iter().eq(10..total));
-}
-
-#[tokio::test]
-async fn a_consumer_may_wait_for_events() {
-    let server = Fixture::new();
-    let mut events = server.service.subscribe();
-    let waiting = tokio::spawn(async move { (events.next().await, events) });
-    tokio::task::yield_now().await;
-    server.service.emit(ServerEvent::Left(7));
-    let (event, mut events) = waiting.await.unwrap();
-    assert!(matches!(event, Some(ServerEvent::Left(7))), "{event:?}");
-    for n in 0..=EVENT_QUEUE as u64 {
-        server.service.emit(ServerEvent::Left(n));
-    }
-    assert!(matches!(events.next().await, Some(ServerEvent::Missed(1))));
-    assert!(matches!(events.next().await, Some(ServerEvent::Left(1))));
-}
-
-#[tokio::test(start_paused = true)]
-async fn lines_of_plaintext_clients_are_limited_by_the_second() {
-    let server = Fixture::new();
-    let mut events = server.service.subscribe();
-    let mut shown = || std::iter::from_fn(|| events.try_next()).count() as u64;
-    for _ in 0..3 {
-        for _ in 0..2 * PLAINTEXT_LINES_PER_SECOND {
-            server.service.emit_line(ClientId(1), "Computed 1 hashes".into());
-        }
-        assert_eq!(shown(), PLAINTEXT_LINES_PER_SECOND);
-        tokio::time::advance(Duration::from_secs(1)).await;
-    }
-}
-
-#[test]
-fn snapshots_are_json_with_large_numbers_as_decimal_strings() {
-    let server = Fixture::new();
-    server.service.submit_main(samples::search(100, 1)).unwrap();
-    let mut client = server.joined(NEAR, 1);
-    assert!(matches!(server.call(&mut client, Call::Ask), Answer::Grant(_)));
-    let totals = serde_json::to_value(server.service.snapshot()).unwrap();
-    assert_eq!((&totals["clients"], &totals["leases"]), (&1.into(), &1.into()));
-    assert_eq!((&totals["started"], &totals["closing"]), (&true.into(), &false.into()));
-    assert!(totals["instance"].is_string() && totals["search_rate"].is_string());
-    let jobs = serde_json::to_value(server.service.job_page(0, 10)).unwrap();
-    let units = |field: &str| jobs[0][field].as_str().unwrap().parse::<u128>().unwrap();
-    assert_eq!((&jobs[0]["job"], &jobs[0]["state"]), (&1.into(), &"running".into()));
-    assert!(units("leased") > 0);
-    let parts = ["confirmed", "claimed", "leased", "free"].map(units);
-    assert_eq!(parts.into_iter().sum::<u128>(), units("whole"));
-    let clients = serde_json::to_value(server.service.client_page(0, 10)).unwrap();
-    assert_eq!((&clients[0]["client"], &clients[0]["standing"]), (&1.into(), &"good".into()));
-    assert!(server.service.job_page(2, 10).is_empty());
-    assert!(server.service.client_page(0, 0).is_empty());
-    assert_eq!(server.ask(HERE, Call::Cancel(1)), Answer::Ok);
-    assert_eq!(server.service.job_page(0, 10)[0].state, "cancelled");
-    assert!(server.service.snapshot().closing);
 }
