@@ -10,7 +10,7 @@ use super::net_args::{RouteArgs, runtime};
 use super::progress::Shown;
 use super::signals::interrupted;
 use super::verbosity::Verbosity;
-use super::{Exit, Failure, json};
+use super::{Exit, Failure, flushed, json};
 use crate::backend::Backend;
 use crate::net::client::link::{Route, Target};
 use crate::net::client::{self, ClientConfig, ClientEnding};
@@ -87,7 +87,7 @@ pub fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let result = runtime.block_on(args.work(route, backend, &console));
     // What is still searched is not wanted any more: do not wait for it.
     runtime.shutdown_background();
-    result
+    result.and_then(flushed)
 }
 
 impl ClientArgs {

@@ -106,9 +106,17 @@ fn refuse(error: &clap::Error) -> Exit {
     Exit::Usage
 }
 
+/// Passes on how a program ended, once its output is written. Not for the server, which gives up a
+/// reader that has stopped to read; see `server::output`.
+///
+/// # Errors
+/// Standard output cannot be written: results would be lost without a word.
+fn flushed(exit: Exit) -> Result<Exit, Failure> {
+    std::io::stdout().flush()?;
+    Ok(exit)
+}
+
 fn conclude(result: Result<Exit, Failure>) -> Exit {
-    // Results that nobody could write would be lost without a word.
-    let result = result.and_then(|exit| Ok(std::io::stdout().flush().map(|()| exit)?));
     match result {
         Ok(exit) => exit,
         Err(failure) if failure.is_broken_pipe() => Exit::Done,

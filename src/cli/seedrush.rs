@@ -7,7 +7,7 @@ use super::man::{self, ManArgs};
 use super::mine::{self, MineArgs};
 use super::remote::{self, RemoteCommand};
 use super::verify::{self, VerifyArgs};
-use super::{Exit, Failure};
+use super::{Exit, Failure, flushed};
 use clap::{Parser, Subcommand};
 
 /// Finds a seed such that MD5(seed | string) begins with zeros
@@ -35,7 +35,7 @@ enum Command {
 /// # Errors
 /// Those of the command.
 pub fn run(args: &Arguments) -> Result<Exit, Failure> {
-    match &args.command {
+    let exit = match &args.command {
         Command::Mine(args) => mine::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),
@@ -43,5 +43,6 @@ pub fn run(args: &Arguments) -> Result<Exit, Failure> {
         Command::Remote(command) => remote::run(command),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
-    }
+    };
+    exit.and_then(flushed)
 }
