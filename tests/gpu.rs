@@ -11,7 +11,7 @@ pub(crate) fn software() -> Option<String> {
     assert_eq!(code, 0, "{err}");
     let devices = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let found = devices
-        .filter(|device| device["backend"] == "gpu" && device["kind"] == "software")
+        .filter(|device| device["event"] == "gpu" && device["kind"] == "software")
         .map(|device| device["index"].to_string())
         .next();
     if found.is_none() {

@@ -1,6 +1,6 @@
 //! Exit codes of all programs, and how failures become them.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// How a program ends. `docs/json-lines.schema.json` and README list the same codes.
@@ -123,6 +123,16 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::new(Exit::Failed, error)
     }
+}
+
+/// Passes on how a program ended, once its output is written. Not for the server, which gives up a
+/// reader that has stopped to read; see `server::output`.
+///
+/// # Errors
+/// Standard output cannot be written: results would be lost without a word.
+pub fn flushed(exit: Exit) -> Result<Exit, Failure> {
+    io::stdout().flush()?;
+    Ok(exit)
 }
 
 #[cfg(test)]

@@ -1,72 +1,17 @@
 //! `seedrush mine`: finds a seed on this machine.
 
+mod args;
 mod report;
 mod watch;
 
-use super::machine_args::{self, MachineArgs};
-use super::puzzle_args::{LayoutChoice, PuzzleArgs, parse_layout};
+pub use args::MineArgs;
+
+use super::machine_args;
 use super::signals::on_interrupt;
-use super::values::number;
-use super::verbosity::Verbosity;
 use super::{Exit, Failure};
 use crate::search::{Options, Search, SearchError};
 use anyhow::anyhow;
-use clap::Args;
 use report::Reporter;
-use std::num::NonZeroUsize;
-
-/// Finds a seed on this machine
-///
-/// Ctrl-C, SIGTERM and SIGHUP end the search and print the command that goes on from there. On a
-/// terminal, keys work too: s shows how the search stands, p pauses it or goes on, q quits.
-#[derive(Args, Debug)]
-pub struct MineArgs {
-    #[command(flatten)]
-    puzzle: PuzzleArgs,
-
-    /// Seeds to try: auto, counting (the smallest seed), trailing or tunnel
-    #[arg(long, value_name = "LAYOUT", default_value = "auto", value_parser = parse_layout)]
-    seeds: LayoutChoice,
-
-    #[command(flatten)]
-    machine: MachineArgs,
-
-    /// Stop after this many solutions
-    #[arg(
-        long,
-        value_name = "K",
-        default_value = "1",
-        value_parser = number(NonZeroUsize::MIN..=NonZeroUsize::MAX),
-        allow_negative_numbers = true
-    )]
-    solutions: NonZeroUsize,
-
-    /// Begin at this nonce
-    #[arg(
-        long,
-        value_name = "NONCE",
-        default_value_t = 0,
-        value_parser = number(0..=u128::MAX),
-        allow_negative_numbers = true
-    )]
-    start: u128,
-
-    /// Search this many nonces, then say so if none is a solution (exit code 1)
-    #[arg(
-        long,
-        value_name = "C",
-        value_parser = number(0..=u128::MAX),
-        allow_negative_numbers = true
-    )]
-    count: Option<u128>,
-
-    /// Print one JSON object a line on standard output, the last one a result or an error
-    #[arg(long)]
-    json: bool,
-
-    #[command(flatten)]
-    verbosity: Verbosity,
-}
 
 /// Runs the command.
 ///

@@ -41,11 +41,10 @@ pub mod verbosity;
 pub mod verify;
 pub mod version;
 
-pub use exit::{Exit, Failure};
+pub use exit::{Exit, Failure, flushed};
 
 use clap::error::ErrorKind;
 use clap::{Command, Parser};
-use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Parses the command line and runs the program: the one place where errors become words and exit
@@ -104,16 +103,6 @@ fn refuse(error: &clap::Error) -> Exit {
         say!("{}", json::error(Exit::Usage, &message.join(" ")));
     }
     Exit::Usage
-}
-
-/// Passes on how a program ended, once its output is written. Not for the server, which gives up a
-/// reader that has stopped to read; see `server::output`.
-///
-/// # Errors
-/// Standard output cannot be written: results would be lost without a word.
-fn flushed(exit: Exit) -> Result<Exit, Failure> {
-    std::io::stdout().flush()?;
-    Ok(exit)
 }
 
 fn conclude(result: Result<Exit, Failure>) -> Exit {

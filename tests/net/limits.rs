@@ -194,6 +194,8 @@ impl Unread {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let port = free.port().to_string();
         let child = std::process::Command::new(SERVER)
+            // Servers that are stopped write files.
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
             .args(words)
             .args(["--min-clients", "1", "--bind", "127.0.0.1", "--port", &port])
             .stdin(std::process::Stdio::null())

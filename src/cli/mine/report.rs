@@ -1,6 +1,6 @@
 //! Prints what `mine` finds, how the search stands, and how to go on.
 
-use super::MineArgs;
+use super::args::MineArgs;
 use crate::cli::progress::Shown;
 use crate::cli::text::Outlook;
 use crate::cli::{Exit, Failure, json, machine_args, text};
