@@ -1,6 +1,7 @@
 //! The gpu backend through the programs.
 
 use crate::programs::{seedrush, seedrush_with};
+use crate::schema::events;
 use serde_json::Value;
 use std::io::Write;
 
@@ -9,8 +10,8 @@ use std::io::Write;
 pub(crate) fn software() -> Option<String> {
     let (code, out, err) = seedrush(&["devices", "--json"]);
     assert_eq!(code, 0, "{err}");
-    let devices = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let found = devices
+    let found = events(&out)
+        .into_iter()
         .filter(|device| device["event"] == "gpu" && device["kind"] == "software")
         .map(|device| device["index"].to_string())
         .next();
@@ -24,8 +25,8 @@ pub(crate) fn software() -> Option<String> {
 
 /// Returns the nonces of the solutions that `--json` printed.
 fn nonces(out: &str) -> Vec<Value> {
-    let events = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    events
+    events(out)
+        .into_iter()
         .filter(|event| event["event"] == "solution")
         .map(|event| event["nonce"].clone())
         .collect()
@@ -84,11 +85,13 @@ fn bench_has_rows_for_a_gpu_that_is_named() {
     let words = ["bench", "--backend", "gpu", "--gpu", &gpu, "--seconds", "0.2", "--json"];
     let (code, out, err) = seedrush(&words);
     assert_eq!(code, 0, "{err}");
-    let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut rows = events(&out);
+    assert_eq!(rows.pop().unwrap()["rows"], 6, "{out}");
     assert_eq!(rows.len(), 6, "{out}");
     for row in rows {
         assert_eq!(row["backend"], "gpu");
         // A slow machine may finish no dispatch in this time.
         assert!(row["candidates"].is_u64(), "{row}");
+        assert!(row["efficiency_ppm"].is_u64(), "{row}");
     }
 }

@@ -16,8 +16,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Measures rates on this machine
@@ -78,11 +77,13 @@ pub fn run(args: &BenchArgs) -> Result<Exit, Failure> {
     args.machine.check()?;
     // A wrong string is refused before devices are opened.
     bench::control(&args.string, Layout::Counting, Encoding::Text).map_err(Failure::usage)?;
-    let rows = Arc::new(AtomicUsize::new(0));
+    // Locked while a row is printed, so that an interruption comes before it or after it.
+    let rows = Arc::new(Mutex::new(0));
     let (rows_so_far, json) = (rows.clone(), args.json);
     on_interrupt(move || {
-        // Whoever interrupts a program may have gone.
-        let _ = conclude(rows_so_far.load(Ordering::Relaxed), json);
+        let rows = rows_so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        // The user may have closed the output too.
+        let _ = conclude(*rows, json);
         std::process::exit(Exit::Interrupted.code().into());
     })?;
     for case in cases(args)? {
@@ -90,18 +91,20 @@ pub fn run(args: &BenchArgs) -> Result<Exit, Failure> {
             tell!("measuring {case}");
         }
         match measure(&args.string, &case, args.seconds) {
-            Ok(row) => print(&row, rows.load(Ordering::Relaxed) == 0, args.json)?,
+            Ok(row) => {
+                let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+                print(&row, *rows == 0, args.json)?;
+                *rows += 1;
+            }
             // Not asked for by name: the other rows are what the user wants.
             Err(BenchError::Layout(error)) if args.seeds.0.is_none() => {
                 args.note(&format!("no row for {}: {error}", case.layout));
-                continue;
             }
             Err(BenchError::Backend(error)) => return Err(Failure::new(Exit::NoBackend, error)),
             Err(error) => return Err(Failure::usage(error)),
         }
-        rows.fetch_add(1, Ordering::Relaxed);
     }
-    conclude(rows.load(Ordering::Relaxed), args.json)?;
+    conclude(*rows.lock().unwrap_or_else(PoisonError::into_inner), args.json)?;
     Ok(Exit::Done)
 }
 
