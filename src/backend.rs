@@ -46,6 +46,12 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// The device failed. What was claimed and not searched has been given back.
     fn search(&self, control: &Control) -> Result<(), BackendError>;
+
+    /// Returns true while the user pauses work on this machine. A search is paused through its
+    /// [`Control`]; work of other kinds asks here between two chunks.
+    fn is_paused(&self) -> bool {
+        false
+    }
 }
 
 /// State of one search: the free spans, the spans done, and the hits. All its backends share it.
@@ -131,7 +137,12 @@ impl Control {
     /// Returns true after [`Control::stop`] and during a pause. Kernels check this every few
     /// milliseconds.
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed) || self.is_paused()
+        self.was_stopped() || self.is_paused()
+    }
+
+    /// Returns true after [`Control::stop`], whether or not a pause lasts.
+    pub fn was_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// Asks every backend to return soon, until [`Control::resume`] and another call of it.
@@ -156,14 +167,14 @@ impl Control {
     /// two calls.
     pub fn outlast_pauses<E>(&self, mut search: impl FnMut() -> Result<(), E>) -> Result<(), E> {
         loop {
-            while self.is_paused() && !self.stopped.load(Ordering::Relaxed) {
+            while self.is_paused() && !self.was_stopped() {
                 self.wait(PAUSE_LOOK);
             }
             let before = self.pauses.load(Ordering::Relaxed);
             search()?;
             let undisturbed =
                 before.is_multiple_of(2) && self.pauses.load(Ordering::Relaxed) == before;
-            if undisturbed || self.stopped.load(Ordering::Relaxed) {
+            if undisturbed || self.was_stopped() {
                 return Ok(());
             }
         }

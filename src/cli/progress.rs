@@ -84,8 +84,12 @@ impl Rate {
         Self(VecDeque::from([(now, 0)]))
     }
 
-    /// Takes the total of units at `now`; returns the rate.
+    /// Takes the total of units at `now`; returns the rate. A total that has fallen begins anew: a
+    /// server takes back what was confirmed on false evidence.
     pub fn update(&mut self, now: Instant, total: u64) -> f64 {
+        if self.0.back().is_some_and(|&(_, before)| total < before) {
+            self.restart(now, total);
+        }
         while self.0.len() > 1 && now - self.0[0].0 > RATE_WINDOW {
             self.0.pop_front();
         }
@@ -125,6 +129,8 @@ mod tests {
         assert_eq!(rate.update(at(40), 1000), 0.0, "nothing was done for half a minute");
         rate.restart(at(100), 1000);
         assert_eq!(rate.update(at(102), 3000), 1000.0);
+        assert_eq!(rate.update(at(103), 2000), 0.0, "a thousand went back");
+        assert_eq!(rate.update(at(104), 2500), 500.0);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl SearchRun {
     /// Calls `on_hit` at each new solution.
     fn watch(&self, on_hit: &OnHit) {
         let mut known = 0;
-        while !self.finished.load(Ordering::Relaxed) && !self.control.is_stopped() {
+        while !self.finished.load(Ordering::Relaxed) && !self.control.was_stopped() {
             self.control.wait(WATCH);
             let solutions = self.control.hits().iter().filter(|hit| self.is_solution(hit)).count();
             if solutions > known {

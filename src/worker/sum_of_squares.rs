@@ -8,9 +8,13 @@ use num_bigint::BigUint;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Numbers that one thread adds up before it looks at what is still wanted: a few milliseconds.
 const CHUNK: u128 = 1 << 21;
+
+/// Time between two looks at whether a pause is over.
+const PAUSE_LOOK: Duration = Duration::from_millis(100);
 
 /// A lease of a sum.
 pub(super) struct SumRun {
@@ -66,13 +70,17 @@ impl SumRun {
 impl Run for SumRun {
     fn run(
         self: Arc<Self>,
-        _backend: &dyn Backend,
+        backend: &dyn Backend,
         threads: u32,
         _on_hit: OnHit,
     ) -> Result<(), BackendError> {
         let mut at = Some(self.span.start());
         while let Some(start) = at.filter(|_| !self.stopped.load(Ordering::Relaxed)) {
-            at = self.add_up(start, threads);
+            if backend.is_paused() {
+                std::thread::sleep(PAUSE_LOOK);
+            } else {
+                at = self.add_up(start, threads);
+            }
         }
         Ok(())
     }
@@ -173,5 +181,43 @@ mod tests {
         run.stop();
         run.clone().run(&NoBackend, 1, Arc::new(|| ())).unwrap();
         assert_eq!(run.tested(), 0);
+    }
+
+    /// Is paused at the first looks at it; calls `look` at each.
+    struct Pausing<F: Fn()> {
+        looks: AtomicU64,
+        look: F,
+    }
+
+    impl<F: Fn() + Send + Sync> Backend for Pausing<F> {
+        fn describe(&self) -> String {
+            "none".into()
+        }
+
+        fn search(&self, _: &crate::backend::Control) -> Result<(), BackendError> {
+            panic!("a sum was searched");
+        }
+
+        fn is_paused(&self) -> bool {
+            let paused = self.looks.fetch_add(1, Ordering::Relaxed) < 2;
+            if paused {
+                (self.look)();
+            }
+            paused
+        }
+    }
+
+    #[test]
+    fn a_paused_sum_rests_until_it_goes_on_or_is_stopped() {
+        let span = Span::new(5, CHUNK);
+        let run = Arc::new(SumRun::new(span));
+        let rests = || assert_eq!(run.tested(), 0);
+        let backend = Pausing { looks: AtomicU64::new(0), look: rests };
+        run.clone().run(&backend, 1, Arc::new(|| ())).unwrap();
+        assert_eq!(run.tested(), span.len() as u64);
+        let run = Arc::new(SumRun::new(span));
+        let backend = Pausing { looks: AtomicU64::new(0), look: || run.stop() };
+        run.clone().run(&backend, 1, Arc::new(|| ())).unwrap();
+        assert_eq!((run.tested(), backend.looks.into_inner()), (0, 1));
     }
 }

@@ -62,10 +62,26 @@ impl Backend for Pausable {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| self.gate.follow(control, &over));
-            let result = control.outlast_pauses(|| self.inner.search(control));
-            self.gate.end(&over);
-            result
+            // Also when the backend panics: the scope waits for the follower.
+            let _end = EndOfSearch { gate: &self.gate, over: &over };
+            control.outlast_pauses(|| self.inner.search(control))
         })
+    }
+
+    fn is_paused(&self) -> bool {
+        *self.gate.paused()
+    }
+}
+
+/// Ends the following of a search when it is dropped.
+struct EndOfSearch<'a> {
+    gate: &'a Gate,
+    over: &'a AtomicBool,
+}
+
+impl Drop for EndOfSearch<'_> {
+    fn drop(&mut self) {
+        self.gate.end(self.over);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Key;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
-use rustix::stdio::stdin;
+use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
     LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr,
 };
@@ -17,9 +17,10 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 pub struct Keys(());
 
 impl Keys {
-    /// Begins to listen; `None` where standard input is no terminal.
+    /// Begins to listen; `None` unless standard input and output are terminals. With output to a pager
+    /// the keys are the pager's.
     pub fn open() -> Option<Self> {
-        isatty(stdin()).then_some(Self(()))
+        (isatty(stdin()) && isatty(stdout())).then_some(Self(()))
     }
 
     /// Returns the keys pressed since the last call, without waiting. In the background there are

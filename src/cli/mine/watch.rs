@@ -94,7 +94,7 @@ impl<'a> Screen<'a> {
         for key in self.keys.as_mut().map(Keys::pressed).unwrap_or_default() {
             self.press(key, rate);
         }
-        if control.is_stopped() && !control.is_paused() {
+        if control.was_stopped() {
             self.stopping(now);
         }
         if self.due.is_due(now) && !reporter.is_complete() {
