@@ -71,7 +71,7 @@ pub struct Config {
     pub suspicion_time: Duration,
     /// Time after which a client that gets no work asks again.
     pub retry_after: Duration,
-    /// Clients that must have joined before work starts.
+    /// Clients that must be here, and have kept their trust, before work starts.
     pub min_clients: usize,
     /// Maximum leases that one client holds: one to work on, one in reserve, two for large clients.
     pub leases_per_client: usize,

@@ -17,13 +17,21 @@
 //! - The order of turns: jobs begin level again.
 
 use super::api::{ClientId, JobEnd, JobId, Join};
+use super::config::MAX_PRIORITY;
 use super::places::Submitter;
 use super::serial;
 use super::standing::Standing;
 use crate::jobs::{JobSpec, Outcome};
+use crate::puzzle::MAX_SEED_CHARACTERS;
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// Latest moment that is restored, in 30,000 years: what is added to it later does not overflow.
+const LATEST: Duration = Duration::from_secs(1 << 40);
+
+/// Largest number of a job, client or epoch that is restored: those after it do not overflow.
+const LARGEST: u64 = 1 << 62;
 
 /// One change of the state. Their order matters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,8 +48,8 @@ pub enum Fact {
         /// Its units. Of a search some may have been confirmed before.
         #[serde(with = "serial")]
         span: Span,
-        /// What was folded into the result; `None` for searches, whose [`Fact::Solution`]s are
-        /// their result.
+        /// Outcome that was folded into the result; in a snapshot the first span of a job carries
+        /// that of all. `None` for searches, whose [`Fact::Solution`]s are their result.
         outcome: Option<Outcome>,
     },
     /// Units went back from confirmed to free, since the evidence for them was false.
@@ -87,6 +95,47 @@ pub enum Fact {
     },
     /// No number up to these is given out again.
     Numbers(Numbers),
+}
+
+impl Fact {
+    /// Checks that no time, number or text is larger than a coordinator makes it.
+    pub(super) fn check_range(&self) -> Result<(), RestoreError> {
+        let none = Duration::ZERO;
+        let (at, numbers) = match self {
+            Self::Submitted(submitted) => {
+                if !(1..=MAX_PRIORITY).contains(&submitted.priority) {
+                    return Err(RestoreError::OutOfRange("priority"));
+                }
+                (submitted.at, [submitted.job.0, 0, 0])
+            }
+            Self::Solution { client, seed, .. } => {
+                // The digits, and 0x in front of them.
+                if seed.len() > MAX_SEED_CHARACTERS + 2 {
+                    return Err(RestoreError::OutOfRange("seed"));
+                }
+                (none, [client.0, 0, 0])
+            }
+            Self::Ended { at, end: JobEnd::Finished { winner: Some(winner) }, .. } => {
+                (*at, [winner.0, 0, 0])
+            }
+            Self::Ended { at, .. } => (*at, [0; 3]),
+            Self::Accused(accused) => (accused.at, [accused.client.0, 0, 0]),
+            Self::Numbers(Numbers { jobs, clients, epochs }) => (none, [*jobs, *clients, *epochs]),
+            // They name jobs and clients that facts before them have brought.
+            Self::Started
+            | Self::Confirmed { .. }
+            | Self::Returned { .. }
+            | Self::Pardoned { .. }
+            | Self::Forgotten { .. } => return Ok(()),
+        };
+        if at > LATEST {
+            return Err(RestoreError::OutOfRange("time"));
+        }
+        if numbers.into_iter().any(|number| number > LARGEST) {
+            return Err(RestoreError::OutOfRange("number"));
+        }
+        Ok(())
+    }
 }
 
 /// A job as it was accepted.
@@ -139,7 +188,8 @@ pub enum RestoreError {
     /// A job that was submitted before, or a key that names another job.
     #[error("job {0} was submitted twice")]
     RepeatedJob(JobId),
-    /// Units that are not the job's, or a sum over units that were summed before.
+    /// Units that are not the job's, none at all, or with an outcome that cannot be folded: that of
+    /// a search or of another kind, or a sum over units that were summed before.
     #[error("units {span} of job {job} cannot be confirmed")]
     Units {
         /// The job.
@@ -147,8 +197,19 @@ pub enum RestoreError {
         /// The units.
         span: Span,
     },
+    /// Units of a job whose outcomes are folded: none of them is ever free again.
+    #[error("units {span} of job {job} cannot be free again")]
+    Returned {
+        /// The job.
+        job: JobId,
+        /// The units.
+        span: Span,
+    },
+    /// Outcomes that are not those of the units that are confirmed.
+    #[error("the result of job {0} is wrong")]
+    WrongResult(JobId),
     /// A seed that solves nothing, or is there twice.
-    #[error("seed {seed} is no new solution of job {job}")]
+    #[error("seed {seed:?} is no new solution of job {job}")]
     Solution {
         /// The job.
         job: JobId,
@@ -161,4 +222,13 @@ pub enum RestoreError {
     /// A client that was accused of nothing.
     #[error("client {0} is in good standing")]
     Innocent(ClientId),
+    /// A session that is another client's.
+    #[error("client {0} has the session of another client")]
+    RepeatedSession(ClientId),
+    /// A time, number, priority or seed that no coordinator makes so large, or so small.
+    #[error("a {0} is out of range")]
+    OutOfRange(&'static str),
+    /// More jobs or clients than a coordinator takes.
+    #[error("there are too many {0}")]
+    TooMany(&'static str),
 }

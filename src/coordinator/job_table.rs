@@ -138,6 +138,11 @@ impl JobTable {
         self.jobs.get_mut(&id)
     }
 
+    /// Returns the number of jobs, those that have ended included.
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (JobId, &Entry)> {
         self.iter_from(JobId(0))
     }

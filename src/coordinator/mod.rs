@@ -187,13 +187,24 @@ impl Coordinator {
         self.reserve_numbers();
         self.leases.set_timer(&mut self.tables, id);
         self.outbox.push(Event::Joined(id));
-        if !self.scheduler.started && self.tables.clients.len() >= self.tables.config.min_clients {
-            self.scheduler.started = true;
-            self.outbox.push(Event::Started);
-            self.outbox.record(|| Fact::Started);
-            self.scheduler.wake(&mut self.tables, &mut self.outbox, usize::MAX);
-        }
+        self.start_if_enough();
         Ok(Joined { client: id, resumed: false, held: Vec::new() })
+    }
+
+    /// Lets work begin, if it has not, once enough clients are here.
+    fn start_if_enough(&mut self) {
+        if self.scheduler.started || self.trusted_clients() < self.tables.config.min_clients {
+            return;
+        }
+        self.scheduler.started = true;
+        self.outbox.push(Event::Started);
+        self.outbox.record(|| Fact::Started);
+        self.scheduler.wake(&mut self.tables, &mut self.outbox, usize::MAX);
+    }
+
+    /// Returns the number of clients without those that have lost their trust, which get no work.
+    fn trusted_clients(&self) -> usize {
+        self.tables.clients.len() - self.trust.liar_count()
     }
 
     /// Notes that a client is there. Returns what it holds; this renews no lease, since it is no

@@ -17,7 +17,7 @@ use serde::Serialize;
 /// Counts of everything, at no cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Clients that are here.
+    /// Clients that are here and have not lost their trust: those that count for the start.
     pub clients: usize,
     /// True when enough clients have come for work to begin.
     pub started: bool,
@@ -125,7 +125,7 @@ impl Coordinator {
     pub fn totals(&self) -> Totals {
         let entries = self.tables.jobs.active().iter().map(|&id| &self.tables.jobs[id]);
         Totals {
-            clients: self.tables.clients.len(),
+            clients: self.trusted_clients(),
             started: self.scheduler.started,
             leases: entries.map(|entry| entry.due.len()).sum(),
             active_jobs: self.tables.jobs.active().len(),

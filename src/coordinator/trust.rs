@@ -141,6 +141,11 @@ impl Trust {
         self.liars.iter().copied()
     }
 
+    /// Returns the number of clients without trust.
+    pub(super) fn liar_count(&self) -> usize {
+        self.liars.len()
+    }
+
     /// Remembers a client that has lost its trust.
     pub(super) fn note_liar(&mut self, client: ClientId) {
         self.liars.push_back(client);

@@ -50,6 +50,7 @@ impl Coordinator {
         self.trust.forget_liar(client);
         self.outbox.record(|| Fact::Pardoned { client });
         self.leases.set_timer(&mut self.tables, client);
+        self.start_if_enough();
         true
     }
 

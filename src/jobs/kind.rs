@@ -101,6 +101,12 @@ pub trait Kind: fmt::Display {
         None
     }
 
+    /// Returns true if what was folded can be the outcome of `done`. Kinds whose outcomes the judge
+    /// cannot recompute accept everything.
+    fn is_outcome_of(&self, _state: &Self::State, _done: &SpanSet) -> bool {
+        true
+    }
+
     /// Returns true if there is nothing left to do, where `done` is what has been done.
     fn is_finished(&self, _state: &Self::State, done: &SpanSet) -> bool {
         done.len() == self.whole().len()

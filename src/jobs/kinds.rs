@@ -246,6 +246,11 @@ impl Job {
         self.job.folded()
     }
 
+    /// Returns [`Kind::is_outcome_of`].
+    pub fn is_outcome_of(&self, done: &SpanSet) -> bool {
+        with_kind!(AnyJob, &self.job, job => job.kind.is_outcome_of(&job.state, done))
+    }
+
     /// Returns [`Kind::is_finished`].
     pub fn is_finished(&self, done: &SpanSet) -> bool {
         with_kind!(AnyJob, &self.job, job => job.kind.is_finished(&job.state, done))

@@ -10,6 +10,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::error::Error;
 
+/// Maximum digits of a sum that is read: those of 2^256, the largest sum that is looked at.
+const MAX_SUM_DIGITS: usize = 78;
+
 /// A job's description as it is written; what is read is checked as a submission is.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,6 +102,9 @@ impl<'de> Deserialize<'de> for Outcome {
         Ok(match Written::deserialize(deserializer)? {
             Written::Md5Search { hits, shares } => Self::Md5Search(SearchOutcome { hits, shares }),
             Written::SumOfSquares(sum) => {
+                if sum.len() > MAX_SUM_DIGITS {
+                    return Err(D::Error::custom("the sum is too large"));
+                }
                 let sum = sum.parse();
                 Self::SumOfSquares(sum.map_err(|_| D::Error::custom("the sum is not a number"))?)
             }

@@ -1,6 +1,7 @@
 //! The coordinator under virtual time, with simulated clients and with random events.
 
 mod ban;
+mod damaged;
 mod evidence;
 mod fairness;
 mod hostile;

@@ -1,7 +1,6 @@
 //! Restarts: the facts give the same state, whatever happened.
 
 use super::*;
-use crate::coordinator::facts::RestoreError;
 
 /// Returns the configuration of a coordinator that keeps facts.
 pub(super) fn with_facts(config: Config) -> Config {
@@ -13,7 +12,7 @@ pub(super) fn facts(coordinator: &mut Coordinator) -> Vec<Fact> {
 }
 
 /// Returns facts as a store writes and reads them.
-fn stored(facts: &[Fact]) -> Vec<Fact> {
+pub(super) fn stored(facts: &[Fact]) -> Vec<Fact> {
     let text = serde_json::to_string(facts).unwrap();
     serde_json::from_str(&text).unwrap()
 }
@@ -260,37 +259,37 @@ fn solutions_and_their_finders_outlive_a_restart() {
 }
 
 #[test]
-fn facts_that_contradict_each_other_are_refused() {
+fn a_sum_with_gaps_is_restored() {
     let mut coordinator = Coordinator::new(with_facts(config()), [1; 32]);
-    coordinator.submit(Duration::ZERO, 1, sum(1, 10), 1).unwrap();
-    coordinator.submit(Duration::ZERO, 2, search(20, 1), 1).unwrap();
-    let log = facts(&mut coordinator);
-    let (job, unknown, search) = (JobId(1), JobId(9), JobId(2));
-    let outcome = || Some(Outcome::SumOfSquares(5u32.into()));
-    let confirmed =
-        |job, from, to, outcome| Fact::Confirmed { job, span: Span::new(from, to), outcome };
-    let solution =
-        Fact::Solution { job: search, client: ClientId(1), nonce: Some(3), seed: "3".into() };
-    let end = |job| Fact::Ended { job, at: SECOND, end: JobEnd::Cancelled };
-    let (client, at, join) = (ClientId(1), SECOND, newcomer(1, 0));
-    let accused = Fact::Accused(Accused { client, at, standing: Standing::Good, join });
-    let units = |from, to| RestoreError::Units { job, span: Span::new(from, to) };
-    let cases = [
-        (vec![log[1].clone()], RestoreError::RepeatedJob(job)),
-        (vec![confirmed(unknown, 1, 2, None)], RestoreError::UnknownJob(unknown)),
-        (
-            vec![Fact::Returned { job: unknown, span: Span::new(0, 1) }],
-            RestoreError::UnknownJob(unknown),
-        ),
-        (vec![confirmed(job, 5, 12, outcome())], units(5, 12)),
-        (vec![confirmed(job, 1, 3, outcome()), confirmed(job, 2, 4, outcome())], units(2, 4)),
-        (vec![solution], RestoreError::Solution { job: search, seed: "3".into() }),
-        (vec![end(job), end(job)], RestoreError::EndedTwice(job)),
-        (vec![accused], RestoreError::Innocent(client)),
-    ];
-    for (wrong, error) in cases {
-        let all = [log.clone(), wrong].concat();
-        let refused = Coordinator::restore(config(), [1; 32], stored(&all)).map(|_| ());
-        assert_eq!(refused, Err(error));
+    let job = coordinator.submit(Duration::ZERO, 1, sum(1, 4 * FIRST), 1).unwrap();
+    let grants = [1, 2, 3].map(|session| {
+        let client = coordinator.join(Duration::ZERO, newcomer(session, 0)).unwrap().client;
+        (client, lease(coordinator.request(Duration::ZERO, client, 1).unwrap()))
+    });
+    for (client, grant) in [&grants[0], &grants[2]] {
+        coordinator.report(SECOND, *client, &report(grant, grant.span, true)).unwrap();
     }
+    assert_eq!(coordinator.coverage(job).unwrap().confirmed.fragments(), 2);
+    let mut log = facts(&mut coordinator);
+    check_restored(&coordinator, &mut log);
+}
+
+#[test]
+fn clients_without_trust_do_not_count_for_the_start() {
+    let config = Config { min_clients: 2, ..with_facts(config()) };
+    let mut coordinator = Coordinator::new(config, [1; 32]);
+    let liar = coordinator.join(SECOND, newcomer(1, 0)).unwrap().client;
+    coordinator.ban(liar);
+    let mut log = facts(&mut coordinator);
+    let mut after = check_restored(&coordinator, &mut log);
+    for coordinator in [&mut coordinator, &mut after] {
+        assert_eq!(coordinator.totals().clients, 0);
+        coordinator.join(SECOND, newcomer(2, 0)).unwrap();
+        assert_eq!((coordinator.totals().clients, coordinator.totals().started), (1, false));
+    }
+    // One that is pardoned counts again.
+    assert!(coordinator.unban(liar));
+    assert_eq!((coordinator.totals().clients, coordinator.totals().started), (2, true));
+    after.join(SECOND, newcomer(3, 0)).unwrap();
+    assert_eq!((after.totals().clients, after.totals().started), (2, true));
 }
