@@ -230,3 +230,6 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod stop_tests;
