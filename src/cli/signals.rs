@@ -11,10 +11,43 @@ const SECOND_SIGNAL: Duration = Duration::from_secs(1);
 /// Ends when someone asks the program to end. From a second later on, another signal ends the
 /// process at once: a driver may hang.
 pub async fn interrupted() {
-    match Signals::new() {
-        Ok(signals) => signals.first().await,
-        // Signals then do what the system makes of them.
-        Err(_) => std::future::pending().await,
+    let mut interrupts = Interrupts::listen();
+    interrupts.next().await;
+    interrupts.end_process_later();
+}
+
+/// Requests to end the program, from the creation of this on.
+pub struct Interrupts(Option<Signals>);
+
+impl Interrupts {
+    /// Begins to listen. Must be called within a runtime.
+    pub fn listen() -> Self {
+        // Where this fails signals do what the system makes of them.
+        Self(Signals::new().ok())
+    }
+
+    /// Waits for the next request. Cancel safe.
+    pub async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signals) => signals.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets a further request end the process, from a second later on.
+    pub fn end_process_later(self) {
+        self.end_process_after(SECOND_SIGNAL);
+    }
+
+    /// Lets the next request end the process, whenever it comes.
+    pub fn end_process(self) {
+        self.end_process_after(Duration::ZERO);
+    }
+
+    fn end_process_after(self, pause: Duration) {
+        if let Some(signals) = self.0 {
+            tokio::spawn(signals.end_process(pause));
+        }
     }
 }
 
@@ -26,13 +59,14 @@ pub async fn interrupted() {
 /// The system has no thread left, or does not let the program listen to signals.
 pub fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let signals = {
+    let mut signals = {
         let _context = runtime.enter();
         Signals::new()?
     };
     let watch = move || {
         runtime.block_on(async {
-            signals.first().await;
+            signals.next().await;
+            tokio::spawn(signals.end_process(SECOND_SIGNAL));
             stop();
             std::future::pending::<()>().await;
         });
@@ -42,17 +76,12 @@ pub fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 impl Signals {
-    /// Waits for the first signal, then looks out for a second one.
-    async fn first(mut self) {
-        self.next().await;
-        tokio::spawn(self.second());
-    }
-
-    async fn second(mut self) {
-        let first = Instant::now();
+    /// Ends the process at the first signal that comes when `pause` is over.
+    async fn end_process(mut self, pause: Duration) {
+        let begin = Instant::now();
         loop {
             self.next().await;
-            if first.elapsed() >= SECOND_SIGNAL {
+            if begin.elapsed() >= pause {
                 super::keys::restore_terminal();
                 std::process::exit(Exit::Interrupted.code().into());
             }

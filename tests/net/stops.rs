@@ -40,6 +40,56 @@ fn a_server_that_is_stopped_tells_its_clients_and_goes_on_from_its_file() {
     assert!(code == Some(0) && said.contains(&seed), "{seed} is not in {said}");
 }
 
+/// Starts a server whose client cannot acknowledge that the server closes.
+#[cfg(unix)]
+fn server_with_a_killed_client(words: &[&str]) -> Program {
+    let (mut server, address) = Program::server(words);
+    let mut client = Program::client(&address, &["--transport", "udp"]);
+    client.wait_for("job 1");
+    server.wait_for("the search begins");
+    client.signal("-KILL");
+    client.end();
+    server
+}
+
+/// Returns the path of the file in the command that goes on.
+#[cfg(unix)]
+fn resume_file(said: &str) -> std::path::PathBuf {
+    let words = resume_words(said);
+    let place = words.iter().position(|word| word == "--resume").unwrap();
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(&words[place + 1])
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_a_server_that_has_saved_its_jobs() {
+    let words = ["--bits", "120", "ABCD", "--min-clients", "1"];
+    let server = server_with_a_killed_client(&words);
+    server.signal("-INT");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    server.signal("-INT");
+    let (code, said) = server.end();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(resume_file(&said).exists(), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_whose_resume_file_cannot_be_rewritten_writes_another() {
+    let (server, _) = Program::server(&["--bits", "120", "ABCD"]);
+    server.signal("-INT");
+    let (_, said) = server.end();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("moved.resume");
+    std::fs::rename(resume_file(&said), &file).unwrap();
+    let (server, _) = Program::server(&["--resume", file.to_str().unwrap()]);
+    drop(directory);
+    server.signal("-INT");
+    let (code, said) = server.end();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("is written instead") && resume_file(&said).exists(), "{said}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_stopped_server_keeps_the_jobs_of_others() {

@@ -2,12 +2,13 @@
 
 use super::classic::ClassicLog;
 use super::output::Output;
+use super::printed::Printed;
 use crate::cli::{json, text};
 use crate::coordinator::{ClientId, JobEnd, JobId};
 use crate::jobs::{JobSpec, Solution};
 use crate::net::server::{ServerEvent, Service};
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// How lines are written.
@@ -30,6 +31,7 @@ pub(super) struct Console {
     /// Drops the log and keeps the results.
     pub(super) quiet: bool,
     pub(super) classic: Arc<Mutex<ClassicLog>>,
+    pub(super) printed: Arc<Mutex<Printed>>,
 }
 
 /// An event in words, and as a JSON line.
@@ -60,12 +62,42 @@ impl Console {
 
     /// Prints an event of the server.
     pub(super) fn show(&self, event: &ServerEvent) {
-        if let ServerEvent::Solution(job, solution) = event {
-            return self.solution(*job, solution);
+        // Some were printed when others were missed.
+        match event {
+            ServerEvent::Solution(job, solution) => {
+                if self.printed().note_solution(*job, &solution.seed) {
+                    self.solution(*job, solution);
+                }
+                return;
+            }
+            ServerEvent::JobEnded(job, _) if !self.printed().note_end(*job, &self.service) => {
+                return;
+            }
+            _ => {}
         }
         if let Some(told) = self.told(event) {
             self.tell(&told.words, told.name, &told.fields);
         }
+        if let ServerEvent::Missed(_) = event {
+            self.catch_up();
+        }
+    }
+
+    /// Prints the solutions and ends of jobs whose events this console has missed.
+    pub(super) fn catch_up(&self) {
+        let missed = self.printed().missed(&self.service);
+        for (job, solutions, end) in missed {
+            for solution in solutions {
+                self.show(&ServerEvent::Solution(job, solution));
+            }
+            if let Some(end) = end {
+                self.show(&ServerEvent::JobEnded(job, end));
+            }
+        }
+    }
+
+    pub(super) fn printed(&self) -> MutexGuard<'_, Printed> {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn told(&self, event: &ServerEvent) -> Option<Told> {
@@ -183,5 +215,72 @@ impl Console {
             "confirmed": status.as_ref().map(|status| json::integer(status.confirmed)),
         });
         self.out.keep(json::line("result", &fields));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::server::output::Sink;
+    use crate::coordinator::{Config, Coordinator, Fact};
+    use crate::jobs::samples;
+    use crate::net::listener::Server;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    impl Sink for Sender<String> {
+        fn line(&mut self, line: &str) {
+            let _ = self.send(line.to_owned());
+        }
+
+        fn status(&mut self, _: String) {}
+
+        fn end(&mut self) {}
+    }
+
+    /// Returns a console of a server with a solution and an ended job, and what it prints.
+    fn console() -> (Console, Receiver<String>) {
+        let mut coordinator = Coordinator::new(Config::default(), [0; 32]);
+        let job = coordinator.submit(Duration::ZERO, 1, samples::search(0, 5), 1).unwrap();
+        let ended = coordinator.submit(Duration::ZERO, 2, samples::search(90, 1), 1).unwrap();
+        assert!(coordinator.cancel(Duration::ZERO, ended));
+        let mut facts = coordinator.snapshot();
+        let (client, seed) = (ClientId(1), "0".to_owned());
+        facts.push(Fact::Solution { job, client, nonce: Some(0), seed });
+        let service = Server::restored(Config::default(), facts, None, None).unwrap().service();
+        let (sender, lines) = channel();
+        let console = Console {
+            service,
+            out: Output::new(sender),
+            format: Format::Plain,
+            quiet: false,
+            classic: Arc::default(),
+            printed: Arc::default(),
+        };
+        (console, lines)
+    }
+
+    #[test]
+    fn missed_results_are_printed_once() {
+        let (console, lines) = console();
+        let job = JobId(1);
+        let solution = console.service.read(|coordinator| coordinator.solutions(job, 0, 9));
+        console.show(&ServerEvent::Missed(2000));
+        console.show(&ServerEvent::Solution(job, solution[0].clone()));
+        console.show(&ServerEvent::JobEnded(JobId(2), JobEnd::Cancelled));
+        console.catch_up();
+        console.out.end();
+        let lines: Vec<String> = lines.try_iter().collect();
+        let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+        assert_eq!((count("seed      0"), count("job 2 was cancelled")), (1, 1), "{lines:?}");
+    }
+
+    #[test]
+    fn results_of_an_earlier_server_are_not_printed_again() {
+        let (console, lines) = console();
+        console.printed().note_earlier(&console.service);
+        console.show(&ServerEvent::Missed(2000));
+        console.out.end();
+        assert_eq!(lines.try_iter().count(), 1, "the line about missed events");
     }
 }

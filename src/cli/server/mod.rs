@@ -5,12 +5,14 @@ mod classic;
 mod console;
 mod listen;
 mod output;
+mod printed;
 mod resume;
 mod status;
+mod stop;
 
 use super::net_args::runtime;
 use super::progress::Shown;
-use super::signals::interrupted;
+use super::signals::Interrupts;
 use super::{Exit, Failure, json, text};
 use crate::cpu::Cpu;
 use crate::jobs::{JobSpec, MAX_OUTSIDE};
@@ -28,6 +30,7 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use stop::Keeper;
 use tokio::sync::Notify;
 
 /// Runs the program.
@@ -65,6 +68,7 @@ async fn serve(args: &ServerArgs, work: Work) -> Result<Exit, Failure> {
     let console = console(args, server.service());
     announce(&console, args, work.main.as_ref(), address);
     if resumes {
+        console.printed().note_earlier(&console.service);
         tell_resumed(&console);
     } else if let Some(spec) = work.main {
         server = server.with_job(spec).map_err(|text| Failure::from(anyhow!(text)))?;
@@ -79,19 +83,20 @@ async fn serve(args: &ServerArgs, work: Work) -> Result<Exit, Failure> {
         server = server.ending_after_its_job();
     }
     let (quit, log) = (Notify::new(), console.clone());
-    let stop = async {
-        tokio::select! {
-            () = interrupted() => {}
-            () = quit.notified() => {}
-        }
-    };
+    let keeper = Keeper::new(&console, args, address.port());
+    let stop = keeper.stop(&quit);
     let ending = tokio::select! {
         ending = server.run(stop, move |event| log.show(&event)) => ending,
         () = status::refresh(console.clone(), args.shown(), args.verbosity.verbose, &quit) => {
             ServerEnding::Stopped
         }
     };
-    let exit = conclude(&console, args, &ending, address.port());
+    console.catch_up();
+    let exit = keeper.conclude(&ending);
+    if matches!(ending, ServerEnding::Over(_)) {
+        // What is left is to wait for whoever reads the output.
+        Interrupts::listen().end_process();
+    }
     console.out.end();
     exit
 }
@@ -115,49 +120,6 @@ fn tell_resumed(console: &Console) {
             }),
         );
     }
-}
-
-/// Says how the server ended. A server that was stopped saves its jobs, and prints the command that
-/// goes on.
-fn conclude(
-    console: &Console,
-    args: &ServerArgs,
-    ending: &ServerEnding,
-    port: u16,
-) -> Result<Exit, Failure> {
-    let main = console.service.main_job();
-    let found = console.service.read(|coordinator| coordinator.job(main?));
-    if matches!(ending, ServerEnding::Over(_)) {
-        let found = found.is_some_and(|status| status.solutions > 0);
-        let exit = if found { Exit::Done } else { Exit::NoResult };
-        console.result(false);
-        return Ok(exit);
-    }
-    let message = match Saved::of(&console.service) {
-        None => "stopped: no job was under way".to_owned(),
-        Some(saved) => {
-            let file = saved.write(args.resume.as_deref(), port)?;
-            let command = args.resume_command(&file.to_string_lossy());
-            match console.format {
-                Format::Json => console.out.keep(json::line(
-                    "interrupted",
-                    &json!({ "file": file.to_string_lossy(), "command": command }),
-                )),
-                Format::Plain | Format::Stamped => {
-                    console.out.keep("stopped; to go on from there:".into());
-                    console.out.keep(command.clone());
-                }
-            }
-            format!("stopped; to go on: {command}")
-        }
-    };
-    // A user whose output goes to a file wants to see it too.
-    match console.format {
-        Format::Json => console.result(true),
-        Format::Plain => {}
-        Format::Stamped => tell!("{message}"),
-    }
-    Ok(Exit::Interrupted)
 }
 
 impl Work {
@@ -240,5 +202,6 @@ fn console(args: &ServerArgs, service: Arc<crate::net::server::Service>) -> Cons
         format,
         quiet: args.verbosity.quiet,
         classic: Arc::default(),
+        printed: Arc::default(),
     }
 }

@@ -36,12 +36,19 @@ impl Saved {
     /// Takes a snapshot of a server; `None` if it has no unfinished job.
     pub(super) fn of(service: &Service) -> Option<Self> {
         service.read(|coordinator| {
-            let unfinished = coordinator.totals().active_jobs > 0;
-            // The clients of the next server come one by one again.
-            let facts = coordinator.snapshot().into_iter();
-            let facts = facts.filter(|fact| !matches!(fact, Fact::Started));
-            unfinished.then(|| Self { facts: facts.collect() })
+            (coordinator.totals().active_jobs > 0).then(|| Self::of_coordinator(coordinator))
         })
+    }
+
+    /// Takes a snapshot of a server, whether or not it has unfinished jobs.
+    pub(super) fn whole(service: &Service) -> Self {
+        service.read(Self::of_coordinator)
+    }
+
+    fn of_coordinator(coordinator: &Coordinator) -> Self {
+        // The clients of the next server come one by one again.
+        let facts = coordinator.snapshot().into_iter();
+        Self { facts: facts.filter(|fact| !matches!(fact, Fact::Started)).collect() }
     }
 
     /// Reads a file and checks it.
@@ -86,19 +93,37 @@ impl Saved {
     }
 
     /// Writes the file: to `path`, or under a new name in the current directory, or where that cannot
-    /// be written in the system's temporary one. Returns its path.
+    /// be written in the system's temporary one. Returns its path, and the reason why it is not `path`.
     ///
     /// # Errors
     /// No such file can be written.
-    pub(super) fn write(&self, path: Option<&Path>, port: u16) -> anyhow::Result<PathBuf> {
-        if let Some(path) = path {
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let file = self.temporary(directory.unwrap_or(Path::new(".")))?;
-            file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
-            return Ok(path.to_owned());
-        }
-        self.write_new(Path::new(""), port)
-            .or_else(|error| self.write_new(&std::env::temp_dir(), port).map_err(|_| error))
+    pub(super) fn write(
+        &self,
+        path: Option<&Path>,
+        port: u16,
+    ) -> anyhow::Result<(PathBuf, Option<anyhow::Error>)> {
+        let failure = match path {
+            Some(path) => match self.replace(path) {
+                Ok(()) => return Ok((path.to_owned(), None)),
+                Err(error) => Some(error),
+            },
+            None => None,
+        };
+        let new = self
+            .write_new(Path::new(""), port)
+            .or_else(|error| self.write_new(&std::env::temp_dir(), port).map_err(|_| error))?;
+        Ok((new, failure))
+    }
+
+    /// Writes the file to `path`. One that is there stays whole if this fails.
+    ///
+    /// # Errors
+    /// It cannot be written there.
+    pub(super) fn replace(&self, path: &Path) -> anyhow::Result<()> {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let file = self.temporary(directory.unwrap_or(Path::new(".")))?;
+        file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(())
     }
 
     /// Writes a file whose name nothing else has: an older one may still be wanted.
@@ -164,7 +189,8 @@ mod tests {
         let second = saved.write_new(directory.path(), 1800).unwrap();
         assert!(first.ends_with("seedrush-1800.resume"), "{first:?}");
         assert!(second.ends_with("seedrush-1800-2.resume"), "{second:?}");
-        assert_eq!(saved.write(Some(&first), 1800).unwrap(), first);
+        let (written, failure) = saved.write(Some(&first), 1800).unwrap();
+        assert!(written == first && failure.is_none(), "{failure:?}");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
         let read = Saved::read(&first).unwrap();
         assert_eq!(format!("{:?}", read.facts), format!("{:?}", saved.facts));

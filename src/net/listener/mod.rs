@@ -103,7 +103,8 @@ impl Server {
         self.service.clone()
     }
 
-    /// Runs until the main job or `shutdown` ends. Calls `show` with every event.
+    /// Runs until the main job or `shutdown` ends. Calls `show` with every event. Does not wait for
+    /// its clients when `shutdown` ends after the main job.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()>,
@@ -138,11 +139,10 @@ impl Server {
                 }
             }
         }
-        if service.has_lingered() && !stopped {
-            tokio::time::sleep(RESULT_TIME).await;
+        tokio::select! {
+            () = farewell(&service, stopped) => {}
+            () = &mut shutdown, if !stopped => {}
         }
-        // Clients that do not answer are not waited for any longer.
-        let _ = timeout(CLOSE_TIME, acknowledged(&service)).await;
         // The port is free when this returns.
         tasks.shutdown().await;
         while let Some(event) = events.try_next() {
@@ -153,6 +153,15 @@ impl Server {
         }
         ServerEnding::Over(service.closing().unwrap_or_default())
     }
+}
+
+/// Leaves the clients time to learn that the server closes.
+async fn farewell(service: &Service, stopped: bool) {
+    if service.has_lingered() && !stopped {
+        tokio::time::sleep(RESULT_TIME).await;
+    }
+    // Clients that do not answer are not waited for any longer.
+    let _ = timeout(CLOSE_TIME, acknowledged(service)).await;
 }
 
 /// Waits until every client knows that the server closes.
@@ -221,3 +230,6 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod stop_tests;

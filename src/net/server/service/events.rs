@@ -141,12 +141,12 @@ impl Service {
         if state.main_job == Some(job) {
             state.main_over = Some(over.clone());
         }
-        if let Some(main) = state.main_over.clone() {
-            let others = state.coordinator.totals().active_jobs;
-            if others == 0 || state.once {
-                return self.close_after(state, main);
-            }
+        if self.close_if_over(state) {
+            return;
+        }
+        if state.main_over.is_some() {
             state.lingered = true;
+            let others = state.coordinator.totals().active_jobs;
             self.emit(ServerEvent::Lingering(others));
         }
         for id in holders {
@@ -157,6 +157,14 @@ impl Service {
     /// Returns true if the server stayed for other jobs when its own had ended.
     pub(in crate::net) fn has_lingered(&self) -> bool {
         self.state().lingered
+    }
+
+    /// Closes if the main job has ended and no other job keeps the server. Returns true if so.
+    pub(super) fn close_if_over(&self, state: &mut State) -> bool {
+        let alone = state.once || state.coordinator.totals().active_jobs == 0;
+        let Some(main) = state.main_over.clone().filter(|_| alone) else { return false };
+        self.close_after(state, main);
+        true
     }
 
     pub(super) fn close_after(&self, state: &mut State, over: Over) {

@@ -115,9 +115,11 @@ impl Service {
         let main_over = ended.map(|(job, end)| convert::over(&coordinator, job, end));
         let (service, outlets) = Self::of(coordinator);
         let mut state = service.state();
+        state.lingered = main_over.is_some();
         (state.main_job, state.main_over) = (main_job, main_over);
         // Restoring may have ended jobs.
         service.drain(&mut state);
+        service.close_if_over(&mut state);
         drop(state);
         Ok((service, outlets))
     }
@@ -220,7 +222,14 @@ impl Service {
 
     /// Closes after the main job although others are under way.
     pub(in crate::net) fn close_after_main(&self) {
-        self.state().once = true;
+        let mut state = self.state();
+        state.once = true;
+        self.close_if_over(&mut state);
+    }
+
+    /// Returns the number of bans by the operator.
+    pub fn bans(&self) -> usize {
+        self.state().bans.len()
     }
 
     /// Returns the job after which the server closes, if there is one.

@@ -43,6 +43,21 @@ impl Fixture {
         Self { service, _outlets: outlets, numbers: std::cell::Cell::new(0) }
     }
 
+    /// Returns a server that goes on where one was that stayed for another's job.
+    fn resumed_while_lingering() -> Self {
+        let mut coordinator = Coordinator::new(Config::default(), [0; 32]);
+        let mut submit = |submitter, key| {
+            let job = samples::search(90, 1);
+            coordinator.submit_as(Duration::ZERO, submitter, key, job, 1).unwrap()
+        };
+        let main = submit(Submitter::Server, 1);
+        submit(Submitter::Here, 2);
+        assert!(coordinator.cancel(Duration::ZERO, main));
+        let facts = coordinator.snapshot();
+        let (service, outlets) = Service::restored(Config::default(), facts).unwrap();
+        Self { service, _outlets: outlets, numbers: std::cell::Cell::new(0) }
+    }
+
     fn open() -> Self {
         let server = Self::new();
         server.service.open();
@@ -321,4 +336,15 @@ fn clients_of_one_network_are_limited_and_those_of_this_machine_are_not() {
     server.service.leave(first);
     assert!(matches!(join(&server, &subnet(newcomer), newcomer), Answer::Welcome(_)));
     assert!(is_refused(&join(&server, &subnet(newcomer), newcomer + 3), RefusalReason::Full));
+}
+
+#[test]
+fn a_server_resumed_while_it_lingered_goes_on_so() {
+    let server = Fixture::resumed_while_lingering();
+    assert!(server.service.has_lingered() && server.service.closing().is_none());
+    assert_eq!(server.ask(HERE, Call::Cancel(2)), Answer::Ok);
+    assert_eq!(server.service.closing().map(|over| over.job), Some(1));
+    let server = Fixture::resumed_while_lingering();
+    server.service.close_after_main();
+    assert_eq!(server.service.closing().map(|over| over.job), Some(1));
 }
