@@ -69,7 +69,8 @@ pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "digest    {digest}")?;
-    writeln!(out, "zeros     {} bits, {} wanted", digest.zero_bits(), puzzle.difficulty().bits())?;
+    let zeros = text::plural(digest.zero_bits(), "bit");
+    writeln!(out, "zeros     {zeros}, {} wanted", puzzle.difficulty().bits())?;
     writeln!(out, "verdict   {}", if solves { "solves it" } else { "does not solve it" })?;
     writeln!(out, "check     {}", text::check_line(&puzzle, &seed))?;
     Ok(exit)

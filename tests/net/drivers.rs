@@ -123,14 +123,23 @@ async fn a_client_that_runs_once_ends_with_the_job_it_worked_on() {
     };
     let clients = [once(), once()];
     let admin = Admin::new(route(server.address, Transport::Tcp));
-    // Large enough for both to have a lease.
-    let squares = Work::SumOfSquares(Squares { first: 1, last: 1 << 30 });
-    let job = admin.submit(squares, 1).await.unwrap();
+    // On a busy machine one client may do all of a job; the next one is for the other.
+    let mut jobs = Vec::new();
+    while !clients.iter().all(JoinHandle::is_finished) {
+        let squares = Work::SumOfSquares(Squares { first: 1, last: 1 << 26 });
+        let (job, server) = admin.submit(squares, 1).await.unwrap();
+        jobs.push(job);
+        let line = timeout(GUARD, admin.wait((job, server), |_| {})).await.unwrap().unwrap();
+        assert_eq!(line.state, State::Finished);
+        // The clients have been told.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     for client in clients {
         let client::ClientEnding::Over(over, _) = end_of(client).await else {
             panic!("the job has not ended")
         };
-        assert_eq!((over.job, over.end), (job.0, Some(JobEnd::Finished { winner: None })));
+        assert!(jobs.contains(&over.job), "{over:?}");
+        assert_eq!(over.end, Some(JobEnd::Finished { winner: None }));
     }
     server.stopped().await;
 }

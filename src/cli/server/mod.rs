@@ -160,8 +160,13 @@ fn announce(console: &Console, args: &ServerArgs, main: Option<&JobSpec>, addres
             search.puzzle().encoding(),
             search.space().layout(),
         ),
-        _ if args.open => "ready for jobs: seedrush submit --to HOST ...".into(),
-        _ => "ready for jobs of this machine: seedrush submit --to 127.0.0.1 ...".into(),
+        _ if args.open => {
+            format!("ready for jobs: seedrush submit --to HOST:{} ...", address.port())
+        }
+        _ => {
+            let port = address.port();
+            format!("ready for jobs of this machine: seedrush submit --to 127.0.0.1:{port} ...")
+        }
     };
     console.log(&what);
     if args.open {

@@ -19,11 +19,16 @@ const FORMAT: u32 = 1;
 /// Files of one port that may lie in one directory.
 const MOST_FILES: u32 = 1000;
 
+/// Largest file that is read, in bytes.
+const MOST_BYTES: u64 = 1 << 28;
+
 /// First line of a file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
     seedrush_resume_format: u32,
+    /// Lines that follow: a file that was cut must not pass for a whole one.
+    facts: usize,
 }
 
 /// The state of a server that has unfinished jobs.
@@ -57,18 +62,23 @@ impl Saved {
     /// It cannot be read, or it is no resume file.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+        let no_resume_file = || anyhow!("{name} is no resume file of seedrush-server");
+        let about = std::fs::metadata(path).with_context(|| format!("cannot read {name}"))?;
+        ensure!(about.is_file() && about.len() <= MOST_BYTES, no_resume_file());
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        let text = String::from_utf8(bytes).map_err(|_| no_resume_file())?;
         let mut lines = text.lines();
         let header = lines.next().and_then(|line| serde_json::from_str(line).ok());
-        let Some(Header { seedrush_resume_format: format }) = header else {
-            return Err(anyhow!("{name} is no resume file of seedrush-server"));
-        };
+        let Header { seedrush_resume_format: format, facts: count } =
+            header.ok_or_else(no_resume_file)?;
         ensure!(format == FORMAT, "{name} has format {format}, and this program reads {FORMAT}");
         let facts = lines.zip(2..).map(|(line, number)| {
-            serde_json::from_str(line)
-                .with_context(|| format!("{name} is damaged in line {number}"))
+            // The parser's own words name a line and a column of this line alone.
+            serde_json::from_str(line).map_err(|_| anyhow!("{name} is damaged in line {number}"))
         });
         let saved = Self { facts: facts.collect::<anyhow::Result<_>>()? };
+        let found = saved.facts.len();
+        ensure!(found == count, "{name} is damaged: it has {found} of {count} lines of facts");
         saved.check().with_context(|| format!("{name} is damaged"))?;
         Ok(saved)
     }
@@ -152,7 +162,10 @@ impl Saved {
 
     fn write_lines(&self, file: &mut NamedTempFile) -> anyhow::Result<()> {
         let mut out = BufWriter::new(file);
-        serde_json::to_writer(&mut out, &Header { seedrush_resume_format: FORMAT })?;
+        serde_json::to_writer(
+            &mut out,
+            &Header { seedrush_resume_format: FORMAT, facts: self.facts.len() },
+        )?;
         for fact in &self.facts {
             out.write_all(b"\n")?;
             serde_json::to_writer(&mut out, fact)?;
@@ -212,19 +225,30 @@ mod tests {
         let saved = Saved::of(&running().service()).unwrap();
         let path = saved.write_new(directory.path(), 1).unwrap();
         let good = std::fs::read_to_string(&path).unwrap();
-        let submitted = good.lines().nth(1).unwrap();
+        let lines: Vec<&str> = good.lines().collect();
+        let count = lines.len() - 1;
+        let recounted = |wrong: usize, text: &str| {
+            text.replacen(&format!("facts\":{count}"), &format!("facts\":{wrong}"), 1)
+        };
+        let twice = format!("{good}{}\n", lines[1]);
         for (text, reason) in [
             (String::new(), "is no resume file"),
             ("{}".into(), "is no resume file"),
             (good.replacen("format\":1", "format\":2", 1), "has format 2"),
             (good.replacen("\"last\":100", "\"last\":-1", 1), "damaged in line 2"),
             (format!("{good}{{\"solved\":1}}\n"), "damaged in line"),
-            (format!("{good}{submitted}\n"), "submitted twice"),
-            (good.lines().next().unwrap().to_owned() + "\n", "holds no job"),
+            (twice.clone(), "lines of facts"),
+            (recounted(count + 1, &twice), "submitted twice"),
+            (lines[..count].join("\n"), "lines of facts"),
+            (recounted(0, lines[0]), "holds no job"),
         ] {
             std::fs::write(&path, &text).unwrap();
             let error = format!("{:#}", Saved::read(&path).unwrap_err());
             assert!(error.contains(reason), "{text}: {error}");
         }
+        let error = Saved::read(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("is no resume file"), "a directory: {error}");
+        std::fs::write(&path, [0xff; 10]).unwrap();
+        assert!(Saved::read(&path).unwrap_err().to_string().contains("is no resume file"));
     }
 }
