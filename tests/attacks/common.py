@@ -134,7 +134,7 @@ class Server:
 
     def __init__(self, *arguments, read=True, descriptors=None, tcp_only=True):
         # Descriptors of the program itself must not be what we cut short.
-        command = [program("seedrush-server"), "--port", "0", "-q", *arguments]
+        command = [program("seedrush-server"), "--port", "0", *arguments]
         if tcp_only:
             command.append("--tcp-only")
         else:

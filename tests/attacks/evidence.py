@@ -24,7 +24,7 @@ def outcome(server, puzzle, seconds):
     if code is None:
         return False, "not ended %d s after an honest client came" % seconds
     if code == 0:
-        found = [re.search(r"Final\. .*seed: (\w+)", line) for line in server.lines]
+        found = [re.match(r"seed +(\w+)", line) for line in server.lines]
         seeds = [f.group(1) for f in found if f]
         if seeds and puzzle.zero_bits(int(seeds[0], 16)) >= puzzle.bits:
             return True, "found in the end"
