@@ -1,4 +1,4 @@
-//! What the networked programs share: where the server is, and a runtime.
+//! Arguments and runtime that the network programs share.
 
 use super::Failure;
 use super::values::{number, seconds};

@@ -42,7 +42,7 @@ pub struct Joined {
     pub client: ClientId,
     /// True when this session was known.
     pub resumed: bool,
-    /// What it still holds; it must drop whatever else it works on.
+    /// Leases that it still holds; it must drop all others.
     pub held: Vec<Held>,
 }
 

@@ -93,7 +93,7 @@ impl Evidence {
     }
 }
 
-/// What is known for and against one client.
+/// Evidence for and against one client.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conduct {
     standing: Standing,

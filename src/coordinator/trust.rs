@@ -31,7 +31,7 @@ pub(super) struct Trust {
 pub(super) struct Pending {
     pub(super) client: ClientId,
     pub(super) job: JobId,
-    /// What was confirmed of the lease.
+    /// Units of the lease that were confirmed.
     pub(super) span: Span,
     /// Blocks of MD5 that it is expected to take.
     cost: u128,

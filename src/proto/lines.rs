@@ -115,7 +115,7 @@ impl fmt::Display for Party {
 /// One line of the list of bans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BanLine {
-    /// Who is banned.
+    /// Address or client that is banned.
     pub who: Party,
     /// Seconds since it was banned.
     pub seconds: u64,

@@ -137,7 +137,7 @@ impl Follower<'_> {
     }
 }
 
-/// What is shown of the job while it is waited for.
+/// Display of the job while the program waits for it.
 struct View<'a> {
     spec: &'a JobSpec,
     shown: Shown,

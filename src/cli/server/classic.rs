@@ -11,7 +11,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Clients that are remembered: strangers can pretend to be many.
 const MOST_CLIENTS: usize = 10_000;
 
-/// What each client has said so far.
+/// Progress that each client claims, and when it was last printed.
 #[derive(Debug, Default)]
 pub(super) struct ClassicLog(HashMap<u64, Said>);
 

@@ -22,7 +22,7 @@ const REPORTED_CLIENTS: usize = 32;
 /// See [`REPORTED_CLIENTS`].
 const WATCHED_CLIENTS: usize = 1000;
 
-/// What the status line tells.
+/// Contents of the status line.
 struct Standing {
     clients: usize,
     missing: usize,

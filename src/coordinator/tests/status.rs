@@ -1,4 +1,4 @@
-//! What readers see, as JSON.
+//! Tests of the statuses as JSON, as readers see them.
 
 use super::*;
 use serde_json::json;
